@@ -1,0 +1,171 @@
+//! Names of streams and subjects, and how patients are spread over partitions.
+//!
+//! A subject is visible to whoever may look at the broker. It carries a partition, never an identity:
+//! the partition is a keyed hash, so that without the key nobody can tell where a pseudonym goes.
+
+use std::fmt;
+use std::num::NonZeroU16;
+
+use hmac::{Hmac, Mac};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+
+use crate::digest::hmac;
+use crate::identity::PatientId;
+
+/// Where proof requests go; any prover takes any of them.
+pub const PROVE_REQUEST: &str = "prove.v1.request";
+/// Where receipts go.
+pub const RECEIPT: &str = "receipt.v1";
+/// Where settlements go.
+pub const SETTLEMENT: &str = "settlement.v1";
+
+/// A share of the patients; messages of one patient always travel in the same one, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Partition(pub u16);
+
+/// Finds the partition of a patient. `Debug` does not print the key.
+#[derive(Clone)]
+pub struct Partitioner {
+    mac: Hmac<Sha256>,
+    partitions: NonZeroU16,
+}
+
+/// A JetStream stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Stream {
+    /// Observations as they arrive.
+    Observations,
+    /// Attested windows, oracle to sentinel.
+    Windows,
+    /// Alerts to people.
+    Alerts,
+    /// Proof requests, sentinel to prover.
+    ProofRequests,
+    /// Receipts, prover to steward.
+    Receipts,
+    /// What became of a trigger on chain.
+    Settlements,
+    /// Every scored window.
+    Ledger,
+    /// What was refused, without its content.
+    DeadLetters,
+}
+
+impl Partitioner {
+    /// A partitioner over `partitions` partitions. All agents of one network hold the same key.
+    #[must_use]
+    pub fn new(key: [u8; 32], partitions: NonZeroU16) -> Partitioner {
+        Partitioner { mac: hmac(&key), partitions }
+    }
+
+    /// The partition of this patient, below the number of partitions.
+    #[must_use]
+    pub fn of(&self, patient: &PatientId) -> Partition {
+        let tag = self.mac.clone().chain_update(patient.expose()).finalize().into_bytes();
+        let (head, _) = tag.split_first_chunk::<8>().expect("an HMAC-SHA256 has 32 bytes");
+        let share = u64::from_be_bytes(*head) % u64::from(self.partitions.get());
+        Partition(u16::try_from(share).expect("a remainder of a u16 fits in a u16"))
+    }
+
+    /// Every partition.
+    pub fn all(&self) -> impl Iterator<Item = Partition> + use<> {
+        (0..self.partitions.get()).map(Partition)
+    }
+}
+
+impl fmt::Debug for Partitioner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Partitioner").field("partitions", &self.partitions).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for Partition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Stream {
+    /// Every stream.
+    pub const ALL: [Stream; 8] = [
+        Stream::Observations,
+        Stream::Windows,
+        Stream::Alerts,
+        Stream::ProofRequests,
+        Stream::Receipts,
+        Stream::Settlements,
+        Stream::Ledger,
+        Stream::DeadLetters,
+    ];
+
+    /// Name of the stream on the broker.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Stream::Observations => "HYGEIA_OBS",
+            Stream::Windows => "HYGEIA_WINDOW",
+            Stream::Alerts => "HYGEIA_ALERT",
+            Stream::ProofRequests => "HYGEIA_PROVE",
+            Stream::Receipts => "HYGEIA_RECEIPT",
+            Stream::Settlements => "HYGEIA_SETTLEMENT",
+            Stream::Ledger => "HYGEIA_LEDGER",
+            Stream::DeadLetters => "HYGEIA_DEAD",
+        }
+    }
+
+    /// The subjects that the stream stores, as a NATS filter.
+    #[must_use]
+    pub const fn filter(self) -> &'static str {
+        match self {
+            Stream::Observations => "obs.v1.*",
+            Stream::Windows => "window.v1.*",
+            Stream::Alerts => "alert.v1.*",
+            Stream::ProofRequests => PROVE_REQUEST,
+            Stream::Receipts => RECEIPT,
+            Stream::Settlements => SETTLEMENT,
+            Stream::Ledger => "ledger.v1.*",
+            Stream::DeadLetters => "dead.v1.*",
+        }
+    }
+}
+
+/// Where observations of this partition go.
+#[must_use]
+pub fn observation(partition: Partition) -> String {
+    format!("obs.v1.{partition}")
+}
+
+/// Where attested windows of this partition go.
+#[must_use]
+pub fn window(partition: Partition) -> String {
+    format!("window.v1.{partition}")
+}
+
+/// Where alerts of this partition go.
+#[must_use]
+pub fn alert(partition: Partition) -> String {
+    format!("alert.v1.{partition}")
+}
+
+/// Where scored windows of this partition go.
+#[must_use]
+pub fn ledger(partition: Partition) -> String {
+    format!("ledger.v1.{partition}")
+}
+
+/// Where dead letters with this reason go. The reason is one of our own labels, never outside text.
+#[must_use]
+pub fn dead_letter(reason: &'static str) -> String {
+    format!("dead.v1.{reason}")
+}
+
+/// The partition that a subject of one of the four partitioned streams names.
+#[must_use]
+pub fn partition_of(subject: &str) -> Option<Partition> {
+    let (stream, partition) = subject.rsplit_once('.')?;
+    let partitioned = ["obs.v1", "window.v1", "alert.v1", "ledger.v1"].contains(&stream);
+    let canonical = partition == "0" || !partition.starts_with(['0', '+']);
+    if partitioned && canonical { partition.parse().ok().map(Partition) } else { None }
+}

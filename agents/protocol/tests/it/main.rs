@@ -1,0 +1,10 @@
+//! The crate from the outside: every accepting case with its tampered twin, and the machines under
+//! random schedules.
+
+mod chain;
+mod message;
+mod observation;
+mod subject;
+mod submission;
+mod triage;
+mod window;
