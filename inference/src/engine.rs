@@ -1,0 +1,107 @@
+//! The batch engine: scores of many windows at once, computed by candle on integers held exactly in floats.
+//!
+//! A float type is exact for a network when no sum of any part of a neuron's terms exceeds the integers it can
+//! represent: 2^24 for `f32`, 2^53 for `f64`. Then no operation rounds, the order of summation and fused
+//! multiply-add make no difference, and the engine gives the reference's scores on every device.
+
+use candle_core::{DType, Device, Tensor};
+
+use crate::network::{Dense, IntegerNetwork, NetworkError, SHIFT};
+
+/// Largest magnitude up to which `f32` represents every integer.
+const F32_EXACT: i64 = 1 << 24;
+/// Largest magnitude up to which `f64` represents every integer.
+const F64_EXACT: i64 = 1 << 53;
+/// Rows computed at once: larger batches are split, so that one call's memory is bounded.
+const BATCH_ROWS_MAX: usize = 4096;
+
+/// An integer network on a device.
+pub struct CandleEngine {
+    network: IntegerNetwork,
+    layers: Vec<Layer>,
+    dtype: DType,
+    device: Device,
+}
+
+/// Weights `[in, out]` and bias `[1, out]`.
+struct Layer {
+    weights: Tensor,
+    bias: Tensor,
+}
+
+/// Why an engine could not be built or a batch not be scored.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// No float type of the device holds this network's sums exactly.
+    #[error("sums of the network may exceed 2^53: no float type computes it exactly")]
+    NotExact,
+    /// A row is not an input of the network.
+    #[error("row {row} of the batch")]
+    Input {
+        /// The row.
+        row: usize,
+        /// What is wrong with it.
+        source: NetworkError,
+    },
+    /// The device failed.
+    #[error("the device failed")]
+    Device(#[from] candle_core::Error),
+}
+
+impl CandleEngine {
+    /// Puts a network on a device, in the narrowest float type that computes it exactly.
+    pub fn new(network: &IntegerNetwork, device: &Device) -> Result<Self, EngineError> {
+        let dtype = match network.partial_sum_max() {
+            sum if sum <= F32_EXACT => DType::F32,
+            sum if sum <= F64_EXACT => DType::F64,
+            _ => return Err(EngineError::NotExact),
+        };
+        let layers = network.layers().iter().map(|layer| Layer::new(layer, dtype, device)).collect::<Result<_, _>>()?;
+        Ok(Self { network: network.clone(), layers, dtype, device: device.clone() })
+    }
+
+    /// The score of each row, exactly as [`IntegerNetwork::evaluate`] gives it.
+    pub fn score_batch<R: AsRef<[i32]>>(&self, rows: &[R]) -> Result<Vec<i64>, EngineError> {
+        for (row, input) in rows.iter().enumerate() {
+            self.network.check_input(input.as_ref()).map_err(|source| EngineError::Input { row, source })?;
+        }
+        let mut scores = Vec::with_capacity(rows.len());
+        for batch in rows.chunks(BATCH_ROWS_MAX) {
+            scores.extend(self.score_chunk(batch)?);
+        }
+        Ok(scores)
+    }
+
+    /// The float type in use: `f32` or `f64`.
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    fn score_chunk<R: AsRef<[i32]>>(&self, rows: &[R]) -> Result<Vec<i64>, EngineError> {
+        let width = self.network.input_bounds().len();
+        // Inputs are 16-bit integers: exact in either type.
+        let flat: Vec<f32> = rows.iter().flat_map(|row| row.as_ref()).map(|&x| x as f32).collect();
+        let mut x = Tensor::from_vec(flat, (rows.len(), width), &self.device)?.to_dtype(self.dtype)?;
+        for (index, layer) in self.layers.iter().enumerate() {
+            let t = x.matmul(&layer.weights)?.broadcast_add(&layer.bias)?;
+            // A power of two divides exactly; the floor is the shift's.
+            let y = (t * (1.0 / f64::from(1u32 << SHIFT)))?.floor()?;
+            x = if index + 1 < self.layers.len() { y.relu()? } else { y };
+        }
+        // Scores are within [-2^20, 2^20): exact in `f64` and `i64`.
+        let scores = x.flatten_all()?.to_dtype(DType::F64)?.to_vec1::<f64>()?;
+        Ok(scores.into_iter().map(|score| score as i64).collect())
+    }
+}
+
+impl Layer {
+    fn new(layer: &Dense, dtype: DType, device: &Device) -> Result<Self, EngineError> {
+        let (outputs, inputs) = (layer.weights.len(), layer.weights[0].len());
+        let flat: Vec<f64> = layer.weights.iter().flatten().copied().map(f64::from).collect();
+        let weights = Tensor::from_vec(flat, (outputs, inputs), device)?.t()?.contiguous()?.to_dtype(dtype)?;
+        // Biases stay below 2^30 by the network's bounds.
+        let bias: Vec<f64> = layer.bias.iter().map(|&bias| bias as f64).collect();
+        let bias = Tensor::from_vec(bias, (1, outputs), device)?.to_dtype(dtype)?;
+        Ok(Self { weights, bias })
+    }
+}

@@ -1,0 +1,200 @@
+//! How well integer scores tell rows apart: ranking measures and the official utility of the Challenge 2019.
+
+/// Rows of one stay: labels in the order of the hours.
+pub type Labels<'a> = &'a [bool];
+
+/// Hours from onset of the utility's corners, and its heights. Onset is six hours after the first positive label.
+const EARLY_H: i64 = -12;
+const OPTIMAL_H: i64 = -6;
+const LATE_H: i64 = 3;
+const REWARD_MAX: f64 = 1.0;
+const MISS_MIN: f64 = -2.0;
+const FALSE_ALARM: f64 = -0.05;
+
+/// Area under the receiver operating characteristic; ties count half. Nothing when one of the classes is empty.
+pub fn auroc(scores: &[i64], labels: &[bool]) -> Option<f64> {
+    let (mut below, mut wins) = (0u64, 0f64);
+    for tie in ties(scores, labels, false) {
+        wins += tie.positives as f64 * (below as f64 + tie.negatives as f64 / 2.0);
+        below += tie.negatives;
+    }
+    let positives = labels.iter().filter(|&&label| label).count() as f64;
+    let pairs = positives * below as f64;
+    (pairs > 0.0).then(|| wins / pairs)
+}
+
+/// Average precision: precision at each threshold, weighted by the recall it adds. Nothing without positives.
+pub fn auprc(scores: &[i64], labels: &[bool]) -> Option<f64> {
+    let (mut positives, mut rows, mut sum) = (0u64, 0u64, 0f64);
+    for tie in ties(scores, labels, true) {
+        positives += tie.positives;
+        rows += tie.positives + tie.negatives;
+        sum += tie.positives as f64 * positives as f64 / rows as f64;
+    }
+    (positives > 0).then(|| sum / positives as f64)
+}
+
+/// Utility of the PhysioNet/CinC Challenge 2019 (Reyna et al. 2020): what each row is worth if alerted and if not.
+///
+/// Normalised so that never alerting is 0 and the best possible decisions are 1.
+#[derive(Clone, Debug)]
+pub struct Utility {
+    rows: Vec<RowUtility>,
+    inaction: f64,
+    best: f64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct RowUtility {
+    alert: f64,
+    silence: f64,
+}
+
+impl Utility {
+    /// Takes the labels of each stay in turn; scores are later given in the same order of rows.
+    pub fn new<'a>(stays: impl IntoIterator<Item = Labels<'a>>) -> Self {
+        let (mut rows, mut best) = (Vec::new(), 0.0);
+        for labels in stays {
+            let onset = labels.iter().position(|&label| label).map(|first| first as i64 - OPTIMAL_H);
+            for hour in 0..labels.len() as i64 {
+                let row =
+                    onset.map_or(RowUtility { alert: FALSE_ALARM, silence: 0.0 }, |onset| septic_row(hour - onset));
+                let alert_is_best = onset.is_some_and(|onset| (EARLY_H..=LATE_H).contains(&(hour - onset)));
+                best += if alert_is_best { row.alert } else { row.silence };
+                rows.push(row);
+            }
+        }
+        let inaction = rows.iter().map(|row| row.silence).sum();
+        Self { rows, inaction, best }
+    }
+
+    /// Normalised utility of alerting on every row whose score is at or above the threshold. Nothing without sepsis.
+    pub fn at(&self, scores: &[i64], threshold: i64) -> Option<f64> {
+        assert_eq!(scores.len(), self.rows.len(), "one score for each row");
+        let taken = |(row, &score): (&RowUtility, &i64)| {
+            if score >= threshold { row.alert } else { row.silence }
+        };
+        self.normalise(self.rows.iter().zip(scores).map(taken).sum())
+    }
+
+    /// The threshold of greatest utility, and that utility. Nothing without sepsis.
+    pub fn best_threshold(&self, scores: &[i64]) -> Option<(i64, f64)> {
+        assert_eq!(scores.len(), self.rows.len(), "one score for each row");
+        let order = order(scores, true);
+        let (mut total, mut best) = (self.inaction, None);
+        for (position, &row) in order.iter().enumerate() {
+            total += self.rows[row].alert - self.rows[row].silence;
+            let tie_ends = order.get(position + 1).is_none_or(|&next| scores[next] != scores[row]);
+            if tie_ends && best.is_none_or(|(_, most)| total > most) {
+                best = Some((scores[row], total));
+            }
+        }
+        let (threshold, total) = best?;
+        Some((threshold, self.normalise(total)?))
+    }
+
+    /// What alerting on a row is worth above staying silent, by rows.
+    pub fn stakes(&self) -> impl Iterator<Item = f64> {
+        self.rows.iter().map(|row| row.alert - row.silence)
+    }
+
+    fn normalise(&self, total: f64) -> Option<f64> {
+        let range = self.best - self.inaction;
+        (range > 0.0).then(|| (total - self.inaction) / range)
+    }
+}
+
+/// Utility of a row of a septic stay, `hour` hours from onset.
+fn septic_row(hour: i64) -> RowUtility {
+    let at = hour as f64;
+    let (early, optimal, late) = (EARLY_H as f64, OPTIMAL_H as f64, LATE_H as f64);
+    if hour <= OPTIMAL_H {
+        let rise = REWARD_MAX / (optimal - early);
+        RowUtility { alert: (rise * (at - early)).max(FALSE_ALARM), silence: 0.0 }
+    } else if hour <= LATE_H {
+        let fall = REWARD_MAX / (late - optimal);
+        let loss = MISS_MIN / (late - optimal);
+        RowUtility { alert: fall * (late - at), silence: loss * (at - optimal) }
+    } else {
+        RowUtility { alert: 0.0, silence: 0.0 }
+    }
+}
+
+/// Rows of one score.
+struct Tie {
+    positives: u64,
+    negatives: u64,
+}
+
+/// Rows grouped by score, from the least or the greatest on.
+fn ties(scores: &[i64], labels: &[bool], descending: bool) -> Vec<Tie> {
+    assert_eq!(scores.len(), labels.len(), "one label for each score");
+    let order = order(scores, descending);
+    let tie = |rows: &[usize]| {
+        let positives = rows.iter().filter(|&&row| labels[row]).count() as u64;
+        Tie { positives, negatives: rows.len() as u64 - positives }
+    };
+    order.chunk_by(|&a, &b| scores[a] == scores[b]).map(tie).collect()
+}
+
+fn order(scores: &[i64], descending: bool) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..scores.len()).collect();
+    order.sort_unstable_by_key(|&row| (scores[row], row));
+    if descending {
+        order.reverse();
+    }
+    order
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn auroc_counts_pairs_and_half_of_ties() {
+        // Pairs of positive {3, 2} and negative {1, 2}: 3>1, 3>2, 2>1, 2=2.
+        assert_eq!(auroc(&[3, 2, 1, 2], &[true, true, false, false]), Some(3.5 / 4.0));
+        assert_eq!(auroc(&[1, 2], &[true, true]), None);
+    }
+
+    #[test]
+    fn auprc_is_average_precision() {
+        // Recall rises by 1/2 at precision 1 and by 1/2 at precision 2/3.
+        let expected = 0.5 + 0.5 * 2.0 / 3.0;
+        let value = auprc(&[4, 3, 2, 1], &[true, false, true, false]).unwrap();
+        assert!((value - expected).abs() < 1e-12);
+        assert_eq!(auprc(&[1], &[false]), None);
+    }
+
+    #[test]
+    fn utility_has_the_corners_of_the_definition() {
+        let at = |hour| {
+            let row = septic_row(hour);
+            (row.alert, row.silence)
+        };
+        assert_eq!(at(-20), (-0.05, 0.0));
+        assert_eq!(at(-12), (0.0, 0.0));
+        assert_eq!(at(-9), (0.5, 0.0));
+        assert_eq!(at(-6), (1.0, 0.0));
+        assert_eq!(at(3), (0.0, -2.0));
+        assert_eq!(at(4), (0.0, 0.0));
+    }
+
+    #[test]
+    fn utility_is_0_for_silence_and_1_for_the_best() {
+        // A stay of 20 hours whose first positive label is at hour 8, so onset at 14, best alerts at 2..=17.
+        let septic: Vec<bool> = (0..20).map(|hour| hour >= 8).collect();
+        let well = vec![false; 4];
+        let utility = Utility::new([septic.as_slice(), well.as_slice()]);
+        let mut scores: Vec<i64> = (0..20).map(|hour| i64::from((2..=17).contains(&hour))).collect();
+        scores.extend([0; 4]);
+        assert_eq!(utility.at(&scores, 2), Some(0.0));
+        assert_eq!(utility.at(&scores, 1), Some(1.0));
+        assert_eq!(utility.best_threshold(&scores), Some((1, 1.0)));
+        // Alerting everywhere also pays for two early hours and four false alarms; the last two hours are free.
+        let range = utility.best - utility.inaction;
+        let all = utility.at(&scores, 0).unwrap();
+        assert!((all - (1.0 - 6.0 * 0.05 / range)).abs() < 1e-12);
+        assert!(Utility::new([well.as_slice()]).at(&[0; 4], 0).is_none());
+    }
+}

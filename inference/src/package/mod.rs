@@ -1,0 +1,289 @@
+//! A model as it is approved, shipped and loaded: six files under one content hash.
+//!
+//! | file | content |
+//! |---|---|
+//! | `network.json` | the integer network, which alone decides scores |
+//! | `schema.json` | the feature schema that makes its inputs |
+//! | `calibration.json` | score to probability |
+//! | `model.safetensors` | the float weights the integers were rounded from |
+//! | `card.json`, `card.md` | what the model is for, what it was trained on, how well it does; the second is the first in prose |
+//!
+//! A package cannot be built from files that contradict each other.
+
+mod calibration;
+mod card;
+
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use sha2::{Digest, Sha256};
+
+pub use calibration::{Calibration, CalibrationError, CalibrationPoint};
+pub use card::{CardEvaluation, DataSource, Figures, ModelCard, OperatingPoint, OperatingPoints, TrainingRecord};
+
+use crate::network::IntegerNetwork;
+use crate::schema::FeatureSchema;
+
+/// The files of a package, in the order they are hashed.
+pub const FILES: [&str; 6] =
+    ["network.json", "schema.json", "calibration.json", "model.safetensors", "card.json", "card.md"];
+/// Largest file accepted: a network of the widest layers the circuit could carry has a tenth of it.
+const FILE_BYTES_MAX: usize = 16 << 20;
+
+/// A model with everything that fixes its meaning, checked for consistency.
+#[derive(Clone, Debug)]
+pub struct ModelPackage {
+    schema: FeatureSchema,
+    network: IntegerNetwork,
+    calibration: Calibration,
+    card: ModelCard,
+    files: PackageFiles,
+}
+
+/// The bytes of the files, in the order of [`FILES`].
+pub type PackageFiles = [Vec<u8>; FILES.len()];
+
+/// The parts a package is assembled from.
+#[derive(Clone, Debug)]
+pub struct PackageParts {
+    /// Feature schema.
+    pub schema: FeatureSchema,
+    /// Integer network.
+    pub network: IntegerNetwork,
+    /// Score to probability.
+    pub calibration: Calibration,
+    /// The float weights, as safetensors.
+    pub float: Vec<u8>,
+    /// Model card.
+    pub card: ModelCard,
+}
+
+/// Why a package was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum PackageError {
+    /// A file could not be read.
+    #[error("cannot read {path}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// A file or the directory could not be written.
+    #[error("cannot write {path}")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// A file is larger than any package's.
+    #[error("{file} is larger than {FILE_BYTES_MAX} bytes")]
+    TooLarge {
+        /// The file.
+        file: &'static str,
+    },
+    /// A JSON file does not parse, or what it says was refused.
+    #[error("{file} is not valid")]
+    Json {
+        /// The file.
+        file: &'static str,
+        /// The cause, which for a refused network names layer and neuron.
+        source: serde_json::Error,
+    },
+    /// The card in prose is not the card.
+    #[error("card.md is not what card.json renders to")]
+    CardText,
+    /// The float weights are not valid safetensors.
+    #[error("model.safetensors is not valid")]
+    Float(#[from] safetensors::SafeTensorError),
+    /// The float weights lack a tensor, or it has another shape or type than the integer network's.
+    #[error("model.safetensors: tensor {0:?} is missing or does not fit the network")]
+    FloatTensor(String),
+    /// The float weights hold more than the network's tensors.
+    #[error("model.safetensors holds {0} tensors, not two for each layer")]
+    FloatCount(usize),
+    /// The network was accepted for other input bounds than the schema's.
+    #[error("the network's input bounds are not the schema's")]
+    InputBounds,
+    /// The card speaks of another schema or network.
+    #[error("card.json was written for another {0}")]
+    CardMismatch(&'static str),
+}
+
+static DEFAULT_MODEL: LazyLock<ModelPackage> = LazyLock::new(|| {
+    let files: PackageFiles = [
+        include_bytes!("../../models/sepsis-v1/network.json").to_vec(),
+        include_bytes!("../../models/sepsis-v1/schema.json").to_vec(),
+        include_bytes!("../../models/sepsis-v1/calibration.json").to_vec(),
+        include_bytes!("../../models/sepsis-v1/model.safetensors").to_vec(),
+        include_bytes!("../../models/sepsis-v1/card.json").to_vec(),
+        include_bytes!("../../models/sepsis-v1/card.md").to_vec(),
+    ];
+    ModelPackage::from_files(files).expect("the embedded package was checked when it was committed")
+});
+
+impl ModelPackage {
+    /// The model this crate ships.
+    pub fn default_model() -> &'static Self {
+        &DEFAULT_MODEL
+    }
+
+    /// Puts a package together and checks it as if it had been loaded.
+    pub fn assemble(parts: PackageParts) -> Result<Self, PackageError> {
+        let PackageParts { schema, network, calibration, float, card } = parts;
+        Self::from_files([
+            line(serde_json::to_vec(&network), FILES[0])?,
+            line(serde_json::to_vec_pretty(&schema), FILES[1])?,
+            line(serde_json::to_vec_pretty(&calibration), FILES[2])?,
+            float,
+            line(serde_json::to_vec_pretty(&card), FILES[4])?,
+            card.render().into_bytes(),
+        ])
+    }
+
+    /// Reads a package from a directory.
+    pub fn load(directory: &Path) -> Result<Self, PackageError> {
+        let mut files = PackageFiles::default();
+        for (bytes, name) in files.iter_mut().zip(FILES) {
+            let path = directory.join(name);
+            let size = std::fs::metadata(&path).map_err(|source| PackageError::Read { path: path.clone(), source })?;
+            if size.len() > FILE_BYTES_MAX as u64 {
+                return Err(PackageError::TooLarge { file: name });
+            }
+            *bytes = std::fs::read(&path).map_err(|source| PackageError::Read { path, source })?;
+        }
+        Self::from_files(files)
+    }
+
+    /// Decodes and checks the files of a package, given in the order of [`FILES`].
+    pub fn from_files(files: PackageFiles) -> Result<Self, PackageError> {
+        if let Some(index) = files.iter().position(|bytes| bytes.len() > FILE_BYTES_MAX) {
+            return Err(PackageError::TooLarge { file: FILES[index] });
+        }
+        let network: IntegerNetwork = parse(FILES[0], &files[0])?;
+        let schema: FeatureSchema = parse(FILES[1], &files[1])?;
+        let calibration: Calibration = parse(FILES[2], &files[2])?;
+        let card: ModelCard = parse(FILES[4], &files[4])?;
+        if network.input_bounds() != schema.bounds() {
+            return Err(PackageError::InputBounds);
+        }
+        if card.schema_hash != hex::encode(schema.hash()) {
+            return Err(PackageError::CardMismatch("schema"));
+        }
+        if card.network_hash != hex::encode(network.hash()) {
+            return Err(PackageError::CardMismatch("network"));
+        }
+        if card.render().as_bytes() != files[5] {
+            return Err(PackageError::CardText);
+        }
+        check_float(&files[3], &network.dims())?;
+        Ok(Self { schema, network, calibration, card, files })
+    }
+
+    /// Writes the files into a directory, which is created if need be.
+    pub fn save(&self, directory: &Path) -> Result<(), PackageError> {
+        let write =
+            |path: PathBuf, result: std::io::Result<()>| result.map_err(|source| PackageError::Write { path, source });
+        write(directory.to_owned(), std::fs::create_dir_all(directory))?;
+        for (name, bytes) in FILES.iter().zip(&self.files) {
+            let path = directory.join(name);
+            let result = std::fs::write(&path, bytes);
+            write(path, result)?;
+        }
+        Ok(())
+    }
+
+    /// The content hash that governance approves: SHA-256 over name, length and bytes of each file.
+    pub fn hash(&self) -> [u8; 32] {
+        let mut hasher = Sha256::new();
+        hasher.update(b"hygeia/package/v1");
+        for (name, bytes) in FILES.iter().zip(&self.files) {
+            hasher.update((name.len() as u64).to_be_bytes());
+            hasher.update(name.as_bytes());
+            hasher.update((bytes.len() as u64).to_be_bytes());
+            hasher.update(bytes);
+        }
+        hasher.finalize().into()
+    }
+
+    /// The same model with an evaluation added to its card. This gives another content hash.
+    pub fn with_evaluation(&self, evaluation: CardEvaluation) -> Result<Self, PackageError> {
+        let mut parts = self.to_parts();
+        parts.card.evaluations.push(evaluation);
+        Self::assemble(parts)
+    }
+
+    /// The parts, to assemble a changed package from.
+    pub fn to_parts(&self) -> PackageParts {
+        PackageParts {
+            schema: self.schema.clone(),
+            network: self.network.clone(),
+            calibration: self.calibration.clone(),
+            float: self.files[3].clone(),
+            card: self.card.clone(),
+        }
+    }
+
+    /// Feature schema.
+    pub fn schema(&self) -> &FeatureSchema {
+        &self.schema
+    }
+
+    /// Integer network.
+    pub fn network(&self) -> &IntegerNetwork {
+        &self.network
+    }
+
+    /// Score to probability.
+    pub fn calibration(&self) -> &Calibration {
+        &self.calibration
+    }
+
+    /// Model card.
+    pub fn card(&self) -> &ModelCard {
+        &self.card
+    }
+
+    /// The bytes of the files, in the order of [`FILES`].
+    pub fn files(&self) -> &PackageFiles {
+        &self.files
+    }
+}
+
+/// Name of a layer's tensor in `model.safetensors`; `part` is `weight` `[out, in]` or `bias` `[out]`.
+pub fn float_tensor_name(layer: usize, part: &str) -> String {
+    format!("layers.{layer}.{part}")
+}
+
+/// Checks that the float weights are those of a network of these dimensions.
+fn check_float(bytes: &[u8], dims: &[usize]) -> Result<(), PackageError> {
+    let tensors = safetensors::SafeTensors::deserialize(bytes)?;
+    for (layer, pair) in dims.windows(2).enumerate() {
+        let shapes = [("weight", vec![pair[1], pair[0]]), ("bias", vec![pair[1]])];
+        for (part, shape) in shapes {
+            let name = float_tensor_name(layer, part);
+            let fits = tensors
+                .tensor(&name)
+                .is_ok_and(|t| t.dtype() == safetensors::Dtype::F32 && t.shape() == shape.as_slice());
+            if !fits {
+                return Err(PackageError::FloatTensor(name));
+            }
+        }
+    }
+    match tensors.len() {
+        count if count == 2 * (dims.len() - 1) => Ok(()),
+        count => Err(PackageError::FloatCount(count)),
+    }
+}
+
+fn parse<T: serde::de::DeserializeOwned>(file: &'static str, bytes: &[u8]) -> Result<T, PackageError> {
+    serde_json::from_slice(bytes).map_err(|source| PackageError::Json { file, source })
+}
+
+/// A JSON file ends with a newline.
+fn line(json: serde_json::Result<Vec<u8>>, file: &'static str) -> Result<Vec<u8>, PackageError> {
+    let mut bytes = json.map_err(|source| PackageError::Json { file, source })?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}

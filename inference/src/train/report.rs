@@ -1,0 +1,118 @@
+//! What training says about its result: the fidelity of the integers, the float weights as a file, the card.
+
+use safetensors::Dtype;
+use safetensors::tensor::TensorView;
+
+use super::TrainConfig;
+use crate::dataset::Table;
+use crate::metrics::auroc;
+use crate::network::IntegerNetwork;
+use crate::package::{
+    DataSource, Figures, ModelCard, OperatingPoints, PackageError, TrainingRecord, float_tensor_name,
+};
+use crate::quantise::{FloatDense, float_score};
+
+/// 1.0 as a score.
+const ONE: f64 = 1024.0;
+/// Float logits to integers that keep every order that matters.
+const RANK_SCALE: f64 = 1e9;
+
+/// How far the integers are from the floats they were rounded from.
+pub(super) struct Fidelity {
+    pub error_max: f64,
+    pub auroc_loss: f64,
+}
+
+/// Compares integer scores of a table with the float network's.
+pub(super) fn fidelity(layers: &[FloatDense], table: &Table, scores: &[i64]) -> Fidelity {
+    let float = |row| {
+        let input: Vec<i32> = table.features(row).iter().copied().map(i32::from).collect();
+        float_score(layers, &input)
+    };
+    let floats: Vec<f64> = (0..table.rows()).map(float).collect();
+    let error = |(&score, float): (&i64, &f64)| (score as f64 / ONE - float).abs();
+    let ranks: Vec<i64> = floats.iter().map(|float| (float * RANK_SCALE) as i64).collect();
+    let area = |scores: &[i64]| auroc(scores, table.labels()).unwrap_or(0.5);
+    Fidelity {
+        error_max: scores.iter().zip(&floats).map(error).fold(0.0, f64::max),
+        auroc_loss: area(&ranks) - area(scores),
+    }
+}
+
+/// The float weights as safetensors: `layers.N.weight` `[out, in]` and `layers.N.bias` `[out]`.
+pub(super) fn safetensors(layers: &[FloatDense]) -> Result<Vec<u8>, PackageError> {
+    let bytes = |values: &mut dyn Iterator<Item = &f32>| values.flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
+    let mut tensors = Vec::new();
+    for (index, layer) in layers.iter().enumerate() {
+        let weight_shape = vec![layer.weights.len(), layer.weights.first().map_or(0, Vec::len)];
+        let weights = bytes(&mut layer.weights.iter().flatten());
+        tensors.push((float_tensor_name(index, "weight"), weight_shape, weights));
+        tensors.push((float_tensor_name(index, "bias"), vec![layer.bias.len()], bytes(&mut layer.bias.iter())));
+    }
+    let views: Vec<(&str, TensorView<'_>)> = tensors
+        .iter()
+        .map(|(name, shape, data)| Ok((name.as_str(), TensorView::new(Dtype::F32, shape.clone(), data)?)))
+        .collect::<Result<_, safetensors::SafeTensorError>>()?;
+    Ok(safetensors::serialize(views, None)?)
+}
+
+/// The card of a sepsis model.
+pub(super) fn card(
+    config: &TrainConfig,
+    network: &IntegerNetwork,
+    training: TrainingRecord,
+    operating_points: OperatingPoints,
+    selection: Figures,
+) -> ModelCard {
+    ModelCard {
+        name: config.name.clone(),
+        summary: "Scores, hour by hour, the risk that an adult in intensive care is within six hours of the onset of \
+                  sepsis (Sepsis-3) or has it. The score is a fixed-point logit in 1024ths; `calibration.json` reads \
+                  it as a probability."
+            .to_owned(),
+        intended_use: "Research and demonstration: drawing the attention of a clinician who decides, and starting a \
+                       preventive-care process that a clinician carries out. Not a medical device."
+            .to_owned(),
+        limits: LIMITS.iter().copied().map(str::to_owned).collect(),
+        schema_hash: hex::encode(config.schema.hash()),
+        network_hash: hex::encode(network.hash()),
+        dims: network.dims(),
+        data: config.source.clone(),
+        training,
+        operating_points,
+        selection,
+        evaluations: Vec::new(),
+    }
+}
+
+const LIMITS: [&str; 7] = [
+    "Never the only ground for treating, or for not treating, a patient.",
+    "Trained on one hospital system's intensive-care stays of adults. Other hospitals measure other things at other \
+     times; measure there before use, and recalibrate.",
+    "Time since admission and time since each measurement carry much of the signal: they tell what clinicians already \
+     suspected. In the training data stays also end soon after the first positive label, which flatters the clock.",
+    "About a fifth of the septic stays are positive in their first hour: for them no warning ahead of time is possible.",
+    "Bicarbonate and chloride are not used, because the training hospital hardly recorded them.",
+    "The default training settings were picked among about fifteen by their figures on the selection stays, with the \
+     validation figures of set B in view: expect slightly less on other stays of the same hospital.",
+    "No window outside the training data's range is recognised as such by this version.",
+];
+
+impl DataSource {
+    /// The public training set B of the PhysioNet/CinC Challenge 2019.
+    pub fn challenge_2019() -> Self {
+        Self {
+            name: "PhysioNet/Computing in Cardiology Challenge 2019, public training set B".to_owned(),
+            licence: "Creative Commons Attribution 4.0 International (CC BY 4.0)".to_owned(),
+            citation:
+                "Reyna MA, Josef CS, Jeter R, Shashikumar SP, Westover MB, Nemati S, Clifford GD, Sharma A. Early \
+                       Prediction of Sepsis From Clinical Data: The PhysioNet/Computing in Cardiology Challenge 2019. \
+                       Crit Care Med 48(2):210-217 (2020), doi:10.1097/CCM.0000000000004145. Goldberger AL et al. \
+                       PhysioBank, PhysioToolkit, and PhysioNet. Circulation 101(23):e215-e220 (2000)."
+                    .to_owned(),
+            changes: "hourly records were turned into the features of the schema; implausible values were left out; \
+                      the data itself is not part of this package."
+                .to_owned(),
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! The engine against the reference: bit for bit, on random windows and at the bounds.
+
+use candle_core::{DType, Device};
+use hygeia_inference::engine::{CandleEngine, EngineError};
+use hygeia_inference::{Dense, IntegerNetwork, ModelPackage, NetworkError};
+use rand::{Rng, SeedableRng, seq::SliceRandom};
+use rand_chacha::ChaCha8Rng;
+
+/// Windows drawn for the shipped model.
+const WINDOWS: usize = 12_000;
+
+/// Windows of four kinds: uniform, near the centre, all at a bound, and one step around the bounds.
+fn windows(bounds: &[(i32, i32)], count: usize, rng: &mut ChaCha8Rng) -> Vec<Vec<i32>> {
+    let value = |kind: usize, &(low, high): &(i32, i32), rng: &mut ChaCha8Rng| match kind % 4 {
+        0 => rng.gen_range(low..=high),
+        1 => rng.gen_range(low / 4..=high / 4),
+        2 => *[low, high].choose(rng).unwrap(),
+        _ => *[low, (low + 1).min(high), 0.clamp(low, high), (high - 1).max(low), high].choose(rng).unwrap(),
+    };
+    (0..count).map(|kind| bounds.iter().map(|bound| value(kind, bound, rng)).collect()).collect()
+}
+
+fn check(network: &IntegerNetwork, count: usize, dtype: DType) {
+    let mut rng = ChaCha8Rng::seed_from_u64(7);
+    let windows = windows(network.input_bounds(), count, &mut rng);
+    let engine = CandleEngine::new(network, &Device::Cpu).unwrap();
+    assert_eq!(engine.dtype(), dtype);
+    let expected: Vec<i64> = windows.iter().map(|window| network.score(window).unwrap()).collect();
+    assert!(engine.score_batch(&windows).unwrap() == expected, "the engine differs from the reference");
+    // A window's score does not depend on the batch it is in.
+    for index in (0..count).step_by(count / 50 + 1) {
+        assert_eq!(engine.score_batch(&windows[index..=index]).unwrap(), [expected[index]]);
+    }
+}
+
+/// A random network whose neurons fill a share of the circuit's range in the worst case.
+fn random_network(dims: &[usize], fill: f64, rng: &mut ChaCha8Rng) -> IntegerNetwork {
+    let input_bounds = vec![(-32_768, 32_767); dims[0]];
+    let mut reach = 32_768f64;
+    let mut layers = Vec::new();
+    for pair in dims.windows(2) {
+        let target = fill * f64::from(1 << 30);
+        let weight_max = (target / (reach * pair[0] as f64)).max(1.0) as i32;
+        let weights = (0..pair[1])
+            .map(|_| (0..pair[0]).map(|_| *[-weight_max, weight_max - 1, weight_max].choose(rng).unwrap()).collect())
+            .collect();
+        layers.push(Dense { weights, bias: (0..pair[1]).map(|_| rng.gen_range(-1000..1000)).collect() });
+        reach = (reach * pair[0] as f64 * f64::from(weight_max) / 1024.0).max(1.0);
+    }
+    IntegerNetwork::new(layers, input_bounds).unwrap()
+}
+
+#[test]
+fn the_shipped_model_scores_as_the_reference() {
+    check(ModelPackage::default_model().network(), WINDOWS, DType::F64);
+}
+
+#[test]
+fn random_networks_that_fill_the_range_score_as_the_reference() {
+    let mut rng = ChaCha8Rng::seed_from_u64(11);
+    for dims in [vec![64, 64, 32, 1], vec![3, 1], vec![48, 128, 1]] {
+        let network = random_network(&dims, 0.99, &mut rng);
+        assert!(network.partial_sum_max() > 1 << 29, "the range is not filled");
+        check(&network, 4_000, DType::F64);
+    }
+}
+
+#[test]
+fn small_sums_are_computed_in_f32() {
+    let mut rng = ChaCha8Rng::seed_from_u64(13);
+    check(&random_network(&[8, 8, 1], 0.015, &mut rng), 10_000, DType::F32);
+}
+
+#[test]
+fn a_row_that_is_no_input_is_named_by_its_place_alone() {
+    let engine = CandleEngine::new(ModelPackage::default_model().network(), &Device::Cpu).unwrap();
+    let good = vec![0; 64];
+    let mut bad = good.clone();
+    bad[5] = 31_337;
+    match engine.score_batch(&[good.clone(), bad]) {
+        Err(EngineError::Input { row: 1, source: NetworkError::InputOutOfBounds(5) }) => {}
+        other => panic!("{other:?}"),
+    }
+    assert!(engine.score_batch(&[good, vec![0; 63]]).is_err());
+    assert_eq!(engine.score_batch::<Vec<i32>>(&[]).unwrap(), Vec::<i64>::new());
+}

@@ -1,0 +1,102 @@
+//! The shipped package, and what becomes of it when a byte of it changes.
+
+use hygeia_inference::package::{FILES, PackageFiles};
+use hygeia_inference::{ModelPackage, PackageError};
+
+fn files() -> PackageFiles {
+    ModelPackage::default_model().files().clone()
+}
+
+/// The error of the shipped package with one file changed.
+fn refused(file: &str, change: impl FnOnce(&mut Vec<u8>)) -> PackageError {
+    let mut files = files();
+    change(&mut files[FILES.iter().position(|name| *name == file).unwrap()]);
+    ModelPackage::from_files(files).expect_err("must be refused")
+}
+
+fn replace(bytes: &mut Vec<u8>, from: &str, to: &str) {
+    let text = String::from_utf8(std::mem::take(bytes)).unwrap();
+    assert!(text.contains(from), "nothing to replace");
+    *bytes = text.replacen(from, to, 1).into_bytes();
+}
+
+#[test]
+fn the_shipped_model_is_small_and_says_what_it_is() {
+    let model = ModelPackage::default_model();
+    assert_eq!(model.network().dims(), [64, 64, 32, 1]);
+    assert_eq!(model.card().name, "sepsis-v1");
+    assert!(model.card().data.licence.contains("CC BY 4.0"));
+    assert!(model.card().evaluations.iter().all(|e| e.model.auroc >= 0.80 && e.model.utility >= 0.30));
+    assert!(!model.card().evaluations.is_empty());
+    assert!(model.files().iter().map(Vec::len).sum::<usize>() < 300_000);
+}
+
+#[test]
+fn saving_and_loading_keeps_the_hash() {
+    let directory = std::env::temp_dir().join(format!("hygeia-package-{}", std::process::id()));
+    let model = ModelPackage::default_model();
+    model.save(&directory).unwrap();
+    let loaded = ModelPackage::load(&directory).unwrap();
+    assert_eq!(loaded.hash(), model.hash());
+    assert_eq!(loaded.network(), model.network());
+    std::fs::remove_file(directory.join("network.json")).unwrap();
+    assert!(matches!(ModelPackage::load(&directory), Err(PackageError::Read { .. })));
+    std::fs::remove_dir_all(&directory).unwrap();
+}
+
+#[test]
+fn any_changed_byte_changes_the_hash_or_is_refused() {
+    let original = ModelPackage::default_model().hash();
+    let files = files();
+    for (index, bytes) in files.iter().enumerate() {
+        let step = bytes.len() / 60 + 1;
+        for place in (0..bytes.len()).step_by(step) {
+            let mut changed = files.clone();
+            changed[index][place] ^= 1;
+            if let Ok(package) = ModelPackage::from_files(changed) {
+                assert_ne!(package.hash(), original, "{} at {place}", FILES[index]);
+            }
+        }
+    }
+}
+
+#[test]
+fn truncated_files_are_refused() {
+    for file in FILES {
+        for share in [0, 1, 3] {
+            let error = refused(file, |bytes| bytes.truncate(bytes.len() * share / 4));
+            let expected = match file {
+                "model.safetensors" => matches!(error, PackageError::Float(_)),
+                "card.md" => matches!(error, PackageError::CardText),
+                _ => matches!(error, PackageError::Json { .. }),
+            };
+            assert!(expected, "{file}: {error:?}");
+        }
+    }
+}
+
+#[test]
+fn files_that_contradict_each_other_are_refused() {
+    let weight = refused("network.json", |bytes| replace(bytes, "\"bias\":[", "\"bias\":[1"));
+    assert!(matches!(weight, PackageError::CardMismatch("network") | PackageError::Json { .. }), "{weight:?}");
+    let clip = refused("schema.json", |bytes| replace(bytes, "\"clip\": 4096", "\"clip\": 4095"));
+    assert!(matches!(clip, PackageError::InputBounds), "{clip:?}");
+    let center = refused("schema.json", |bytes| replace(bytes, "\"center\": 84000", "\"center\": 84001"));
+    assert!(matches!(center, PackageError::CardMismatch("schema")), "{center:?}");
+    let tensor = refused("model.safetensors", |bytes| {
+        let at = bytes.windows(8).position(|window| window == b"layers.0").unwrap();
+        bytes[at + 7] = b'7';
+    });
+    assert!(matches!(tensor, PackageError::FloatTensor(_)), "{tensor:?}");
+    let praise = refused("card.md", |bytes| replace(bytes, "Not a medical device", "A medical device"));
+    assert!(matches!(praise, PackageError::CardText), "{praise:?}");
+    let calibration = refused("calibration.json", |bytes| replace(bytes, "\"score\": -", "\"score\": "));
+    assert!(matches!(calibration, PackageError::Json { .. }), "{calibration:?}");
+}
+
+#[test]
+fn a_refused_network_names_layer_and_neuron() {
+    let error = refused("network.json", |bytes| replace(bytes, "\"bias\":[", "\"bias\":[1073741824,"));
+    let PackageError::Json { file: "network.json", source } = error else { panic!("{error:?}") };
+    assert!(source.to_string().contains("layer 0, neuron"), "{source}");
+}
