@@ -1,0 +1,349 @@
+//! The native engine: halo2-axiom with KZG on BN254, SHPLONK openings and the Keccak transcript of the EVM.
+
+mod file;
+mod keys;
+mod srs;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use halo2_axiom::{
+    SerdeFormat,
+    halo2curves::bn256::{Bn256, G1Affine},
+    plonk::{ProvingKey, create_proof, keygen_pk, keygen_vk, verify_proof},
+    poly::kzg::{
+        commitment::KZGCommitmentScheme,
+        multiopen::{ProverSHPLONK, VerifierSHPLONK},
+        strategy::SingleStrategy,
+    },
+    transcript::{TranscriptReadBuffer, TranscriptWriterBuffer},
+};
+use hygeia_inference::IntegerNetwork;
+use rand::rngs::OsRng;
+use sha2::{Digest, Sha256};
+use snark_verifier::system::halo2::transcript::evm::{ChallengeEvm, EvmTranscript};
+
+pub use file::FileError;
+pub use keys::{KeyError, VerifyingKeyFile};
+pub use srs::{Srs, SrsError};
+
+use super::{Engine, Proof, ProveError, VerifyError};
+use crate::{
+    PROOF_SYSTEM_ID,
+    circuit::{
+        AlertCircuit,
+        layout::Layout,
+        plan::{Plan, PlanError},
+        witness::{self, Witness, WitnessError},
+    },
+    statement::{PublicInputs, Salt},
+};
+use file::{Magic, Sealed};
+
+const PROVING_KEY_MAGIC: &Magic = b"HYGEIAPK";
+const PROVING_KEY_KIND: &str = "proving key";
+
+/// How an engine runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct EngineConfig {
+    /// Threads of the engine's own pool; 0 takes one for each processor.
+    pub threads: usize,
+}
+
+/// Why an engine did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// There is no circuit for the network.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The reference string was refused.
+    #[error(transparent)]
+    Srs(#[from] SrsError),
+    /// A key was refused.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The proof system could not make keys.
+    #[error("key generation: {0}")]
+    Keygen(String),
+    /// The thread pool could not be started.
+    #[error("start {threads} proving threads")]
+    Threads {
+        /// Threads asked for.
+        threads: usize,
+        /// What the system said.
+        source: rayon::ThreadPoolBuildError,
+    },
+}
+
+/// Where the keys of one circuit and one reference string lie.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyPaths {
+    /// Verifying key, to be given to everyone.
+    pub verifying: PathBuf,
+    /// Proving key.
+    pub proving: PathBuf,
+}
+
+/// Keys of one model in memory, and threads to prove with. One engine serves many callers at a time.
+pub struct NativeEngine {
+    network: IntegerNetwork,
+    layout: Arc<Layout>,
+    srs: Srs,
+    proving_key: ProvingKey<G1Affine>,
+    verifying_key: VerifyingKeyFile,
+    pool: rayon::ThreadPool,
+}
+
+impl NativeEngine {
+    /// Lays the circuit of a model out and generates its keys.
+    pub fn new(
+        network: &IntegerNetwork,
+        schema_hash: [u8; 32],
+        srs: &Srs,
+        config: &EngineConfig,
+    ) -> Result<Self, EngineError> {
+        let layout = Arc::new(Layout::new(network, schema_hash)?);
+        let srs = srs.trimmed(layout.plan.k)?;
+        let pool = start_pool(config)?;
+        let proving_key = pool.install(|| generate_key(&layout, &srs))?;
+        let verifying_key = VerifyingKeyFile::new(
+            proving_key.get_vk().clone(),
+            &srs,
+            &layout.plan,
+            circuit_hash(network, schema_hash, &layout.plan),
+            schema_hash,
+        );
+        Ok(Self { network: network.clone(), layout, srs, proving_key, verifying_key, pool })
+    }
+
+    /// Loads the keys of a model that [`Self::save`] wrote. Hashes are checked before anything is decoded.
+    pub fn load(
+        network: &IntegerNetwork,
+        schema_hash: [u8; 32],
+        srs: &Srs,
+        directory: &Path,
+        config: &EngineConfig,
+    ) -> Result<Self, EngineError> {
+        let layout = Arc::new(Layout::new(network, schema_hash)?);
+        let srs = srs.trimmed(layout.plan.k)?;
+        let circuit = circuit_hash(network, schema_hash, &layout.plan);
+        let paths = key_paths(directory, circuit, &srs);
+        let verifying_key = VerifyingKeyFile::load(&paths.verifying)?;
+        let sealed = Sealed::read(PROVING_KEY_MAGIC, PROVING_KEY_KIND, &paths.proving).map_err(KeyError::from)?;
+        let proving_key = decode_proving_key(sealed.body(), &verifying_key, &layout.plan)?;
+        // What the key says of itself must be what this model, schema and reference string would say.
+        let expected = VerifyingKeyFile::new(proving_key.get_vk().clone(), &srs, &layout.plan, circuit, schema_hash);
+        if expected.hash() != verifying_key.hash() {
+            return Err(KeyError::Other("model, schema or reference string").into());
+        }
+        let pool = start_pool(config)?;
+        Ok(Self { network: network.clone(), layout, srs, proving_key, verifying_key, pool })
+    }
+
+    /// Loads the keys, or generates and saves them when there are none. A damaged key is an error, not a reason to
+    /// generate another.
+    pub fn open(
+        network: &IntegerNetwork,
+        schema_hash: [u8; 32],
+        srs: &Srs,
+        directory: &Path,
+        config: &EngineConfig,
+    ) -> Result<Self, EngineError> {
+        match Self::load(network, schema_hash, srs, directory, config) {
+            Err(EngineError::Key(KeyError::File(error))) if error.is_not_found() => {
+                let engine = Self::new(network, schema_hash, srs, config)?;
+                engine.save(directory)?;
+                Ok(engine)
+            }
+            result => result,
+        }
+    }
+
+    /// [`Self::open`] with the insecure development string, both cached in one directory.
+    pub fn open_development(
+        network: &IntegerNetwork,
+        schema_hash: [u8; 32],
+        directory: &Path,
+        config: &EngineConfig,
+    ) -> Result<Self, EngineError> {
+        let srs = Srs::development_cached(Self::required_k(network)?, directory)?;
+        Self::open(network, schema_hash, &srs, directory, config)
+    }
+
+    /// Logarithm of the rows that the circuit of a network needs, and so of the reference string.
+    pub fn required_k(network: &IntegerNetwork) -> Result<u32, PlanError> {
+        Ok(Plan::smallest(&network.dims())?.k)
+    }
+
+    /// Saves both keys under the hash of their circuit.
+    pub fn save(&self, directory: &Path) -> Result<KeyPaths, EngineError> {
+        let paths = key_paths(directory, self.verifying_key.circuit_hash(), &self.srs);
+        let mut body = self.verifying_key.hash().to_vec();
+        body.extend(self.proving_key.to_bytes(SerdeFormat::RawBytesUnchecked));
+        Sealed::new(PROVING_KEY_MAGIC, &body).write(&paths.proving).map_err(KeyError::from)?;
+        self.verifying_key.save(&paths.verifying)?;
+        Ok(paths)
+    }
+
+    /// The verifying key with all that offline verification needs.
+    pub fn verifying_key(&self) -> &VerifyingKeyFile {
+        &self.verifying_key
+    }
+
+    /// Proves one window and verifies the proof before returning it.
+    pub fn prove(&self, features: &[i32], salt: &Salt) -> Result<Proof, ProveError> {
+        let prove = || -> Result<Proof, ProveError> {
+            let Witness { first, public } = witness::fill(&self.layout, &self.network, features, salt, &mut OsRng)?;
+            let circuit = AlertCircuit::with_witness(Arc::clone(&self.layout), Witness { first, public });
+            let bytes = self.create_proof(circuit, &public)?;
+            verify(&self.verifying_key, &bytes, &public).map_err(ProveError::SelfVerificationFailed)?;
+            Ok(Proof { bytes, public })
+        };
+        catch_unwind(AssertUnwindSafe(|| self.pool.install(prove))).unwrap_or(Err(ProveError::Panicked))
+    }
+
+    fn create_proof(&self, circuit: AlertCircuit, public: &PublicInputs) -> Result<Vec<u8>, ProveError> {
+        let instances = public.instances();
+        let mut transcript: EvmTranscript<G1Affine, _, _, _> =
+            TranscriptWriterBuffer::<_, G1Affine, _>::init(Vec::with_capacity(self.verifying_key.proof_bytes()));
+        create_proof::<
+            KZGCommitmentScheme<Bn256>,
+            ProverSHPLONK<'_, Bn256>,
+            ChallengeEvm<G1Affine>,
+            _,
+            EvmTranscript<G1Affine, _, _, _>,
+            _,
+        >(self.srs.params(), &self.proving_key, &[circuit], &[&[&instances]], OsRng, &mut transcript)
+        .map_err(|error| ProveError::ProofSystem(error.to_string()))?;
+        Ok(transcript.finalize())
+    }
+}
+
+impl Engine for NativeEngine {
+    fn name(&self) -> &'static str {
+        "native"
+    }
+
+    fn proof_system_id(&self) -> &'static str {
+        PROOF_SYSTEM_ID
+    }
+
+    fn circuit_hash(&self) -> [u8; 32] {
+        self.verifying_key.circuit_hash()
+    }
+
+    fn verifying_key_hash(&self) -> [u8; 32] {
+        self.verifying_key.hash()
+    }
+
+    fn prove(&self, features: &[i32], salt: &Salt) -> Result<Proof, ProveError> {
+        Self::prove(self, features, salt)
+    }
+
+    fn verify(&self, public: &PublicInputs, proof: &[u8]) -> Result<(), VerifyError> {
+        verify(&self.verifying_key, proof, public)
+    }
+}
+
+impl fmt::Debug for NativeEngine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NativeEngine").field("verifying_key", &self.verifying_key).finish_non_exhaustive()
+    }
+}
+
+impl From<WitnessError> for ProveError {
+    fn from(error: WitnessError) -> Self {
+        match error {
+            WitnessError::Statement(error) => Self::Statement(error),
+            WitnessError::Network(error) => Self::Input(error),
+        }
+    }
+}
+
+/// Verifies a proof with nothing but the verifying key.
+pub fn verify(key: &VerifyingKeyFile, proof: &[u8], public: &PublicInputs) -> Result<(), VerifyError> {
+    // halo2 reads what it needs and ignores the rest, so the length is compared first.
+    let (expected, actual) = (key.proof_bytes(), proof.len());
+    if expected != actual {
+        return Err(VerifyError::Length { expected, actual });
+    }
+    let instances = public.instances();
+    let verify = || {
+        let mut transcript: EvmTranscript<G1Affine, _, _, _> = TranscriptReadBuffer::<_, G1Affine, _>::init(proof);
+        verify_proof::<
+            KZGCommitmentScheme<Bn256>,
+            VerifierSHPLONK<'_, Bn256>,
+            ChallengeEvm<G1Affine>,
+            _,
+            SingleStrategy<'_, Bn256>,
+        >(
+            key.params(), key.verifying_key(), SingleStrategy::new(key.params()), &[&[&instances]], &mut transcript
+        )
+    };
+    match catch_unwind(AssertUnwindSafe(verify)) {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) => Err(VerifyError::Rejected),
+        Err(_) => Err(VerifyError::Panicked),
+    }
+}
+
+/// Names a circuit: schema, network and shape. A key adds the reference string to it.
+fn circuit_hash(network: &IntegerNetwork, schema_hash: [u8; 32], plan: &Plan) -> [u8; 32] {
+    let mut hasher = Sha256::new();
+    hasher.update(b"hygeia/circuit/v1");
+    hasher.update(PROOF_SYSTEM_ID.as_bytes());
+    hasher.update(schema_hash);
+    hasher.update(network.hash());
+    hasher.update(plan.k.to_be_bytes());
+    hasher.update((plan.lanes as u64).to_be_bytes());
+    hasher.finalize().into()
+}
+
+fn key_paths(directory: &Path, circuit_hash: [u8; 32], srs: &Srs) -> KeyPaths {
+    let origin = if srs.is_development() { "-development-insecure" } else { "" };
+    let name = format!("{}{origin}", hex::encode(circuit_hash));
+    KeyPaths { verifying: directory.join(format!("{name}.vk")), proving: directory.join(format!("{name}.pk")) }
+}
+
+fn start_pool(config: &EngineConfig) -> Result<rayon::ThreadPool, EngineError> {
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(config.threads)
+        .thread_name(|index| format!("prover-{index}"))
+        .build()
+        .map_err(|source| EngineError::Threads { threads: config.threads, source })
+}
+
+fn generate_key(layout: &Arc<Layout>, srs: &Srs) -> Result<ProvingKey<G1Affine>, EngineError> {
+    let circuit = AlertCircuit::without_witness(Arc::clone(layout));
+    let failed = |error: halo2_axiom::plonk::Error| EngineError::Keygen(error.to_string());
+    let generate = || {
+        let verifying_key = keygen_vk(srs.params(), &circuit).map_err(failed)?;
+        keys::check_degree(verifying_key.cs())?;
+        keygen_pk(srs.params(), verifying_key, &circuit).map_err(failed)
+    };
+    catch_unwind(AssertUnwindSafe(generate)).unwrap_or(Err(EngineError::Keygen("it panicked".to_owned())))
+}
+
+fn decode_proving_key(
+    body: &[u8],
+    verifying_key: &VerifyingKeyFile,
+    plan: &Plan,
+) -> Result<ProvingKey<G1Affine>, KeyError> {
+    let (hash, key) = body.split_first_chunk::<32>().ok_or(KeyError::Decode("no verifying key named"))?;
+    if *hash != verifying_key.hash() {
+        return Err(KeyError::Other("verifying key"));
+    }
+    let decode = || ProvingKey::from_bytes::<AlertCircuit>(key, SerdeFormat::RawBytesUnchecked, plan.clone());
+    match catch_unwind(AssertUnwindSafe(decode)) {
+        Ok(Ok(key)) => Ok(key),
+        Ok(Err(_)) => Err(KeyError::Decode("the proving key is malformed")),
+        Err(_) => Err(KeyError::Decode("the decoder panicked")),
+    }
+}

@@ -1,0 +1,25 @@
+//! The zero-knowledge statement about a score, its circuit, its proof engines and its verifier contract.
+//!
+//! [`statement`] says what is proved: the committed features, fed to the model fixed in the verifying key, give the
+//! public score. [`circuit`] is that statement for any [`IntegerNetwork`](hygeia_inference::IntegerNetwork),
+//! [`engine`] proves and verifies it, and [`contract`] writes the verifier for a chain.
+//!
+//! This crate never releases a proof it has not verified, never trusts bytes before their hash, and never puts a
+//! feature, a salt or a witness into an error or a `Debug` text.
+
+pub mod circuit;
+pub mod contract;
+pub mod engine;
+pub mod statement;
+
+#[cfg(test)]
+mod fixtures;
+
+pub use engine::{
+    Engine, Proof, ProveError, VerifyError,
+    native::{EngineConfig, NativeEngine, Srs, SrsError, VerifyingKeyFile, verify},
+};
+pub use statement::{Commitment, PublicInputs, Salt, StatementError, commit};
+
+/// Identifies proof system, curve, opening scheme, transcript and statement version; registries store its Keccak hash.
+pub const PROOF_SYSTEM_ID: &str = "halo2-kzg-bn254-shplonk-keccak-v1";
