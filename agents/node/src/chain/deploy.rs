@@ -1,0 +1,170 @@
+//! Puts the contracts on a chain. Every registry belongs to the timelock from its first block; the deployer keeps nothing.
+
+use alloy::network::TransactionBuilder;
+use alloy::primitives::{Address, Bytes, U256};
+use alloy::providers::Provider;
+use alloy::rpc::types::TransactionRequest;
+use alloy::sol_types::SolValue;
+use hygeia_policies::care_coordinator::ICareCoordinator::Wiring;
+use hygeia_policies::hygeia_governor::HygeiaGovernor::Rules;
+use hygeia_policies::{
+    CareCoordinator, CarePool, CredentialRegistry, HygeiaGovernor, HygeiaTimelock, HygeiaToken, InferenceVerifier,
+    MandateRegistry, ModelRegistry, OracleRegistry, PolicyRegistry,
+};
+use serde::Deserialize;
+
+use super::{Chain, ChainError, Deployment};
+
+/// The generated verifier of the shipped model: ABI-less bytecode under its own compiler settings.
+const VERIFIER: &str = include_str!("../../../../policies/generated/Halo2Verifier.json");
+
+/// The rules a network is founded with.
+#[derive(Debug, Clone)]
+pub struct Founding {
+    /// Who receives the whole supply of the governance token.
+    pub holder: Address,
+    /// Who may suspend and cancel, and nothing else.
+    pub guardian: Address,
+    /// Supply of the governance token, in its smallest unit.
+    pub supply: U256,
+    /// Seconds between a proposal and the start of its vote.
+    pub voting_delay_s: u32,
+    /// Seconds a vote is open.
+    pub voting_period_s: u32,
+    /// Seconds between a passed vote and its execution at the earliest.
+    pub timelock_s: u32,
+    /// Votes needed to propose.
+    pub proposal_threshold: U256,
+    /// Share of the supply that must take part, in percent.
+    pub quorum_percent: u8,
+    /// Bond of an oracle, in the benefit token's smallest unit.
+    pub oracle_bond: u128,
+}
+
+impl Founding {
+    /// Rules a network can live with: a day's notice, a week's vote, two days' timelock, 4 % quorum.
+    pub fn standard(holder: Address, guardian: Address) -> Self {
+        let token = U256::from(10).pow(U256::from(18));
+        Self {
+            holder,
+            guardian,
+            supply: U256::from(10_000_000) * token,
+            voting_delay_s: 86_400,
+            voting_period_s: 7 * 86_400,
+            timelock_s: 2 * 86_400,
+            proposal_threshold: U256::from(1_000) * token,
+            quorum_percent: 4,
+            oracle_bond: 1_000 * 10u128.pow(18),
+        }
+    }
+}
+
+/// Deploys all contracts from `deployer`'s account, in one known order: some need the address of a later one.
+pub async fn deploy(chain: &Chain, deployer: Address, founding: &Founding) -> Result<Deployment, ChainError> {
+    let nonce = chain
+        .provider
+        .get_transaction_count(deployer)
+        .await
+        .map_err(ChainError::rpc("asking for the deployer's nonce"))?;
+    let address = |offset: u64| deployer.create(nonce + offset);
+    let block = chain.head().await? + 1;
+    let deployment = Deployment {
+        chain_id: chain.chain_id,
+        block,
+        token: address(0),
+        timelock: address(1),
+        governor: address(2),
+        model_registry: address(3),
+        inference_verifier: address(4),
+        policy_registry: address(5),
+        oracle_registry: address(6),
+        mandate_registry: address(7),
+        credential_registry: address(8),
+        care_pool: address(9),
+        care_coordinator: address(10),
+        benefit_token: address(0),
+    };
+    for (expected, operation, code) in creations(&deployment, founding) {
+        let created = create(chain, deployer, code, operation).await?;
+        if created != expected {
+            // Another transaction of the deployer came between: addresses handed out already would be wrong.
+            return Err(ChainError::Reverted { operation });
+        }
+    }
+    Ok(deployment)
+}
+
+/// Deploys the shipped model's generated verifier.
+pub async fn deploy_verifier(chain: &Chain, deployer: Address) -> Result<Address, ChainError> {
+    #[derive(Deserialize)]
+    struct Artifact {
+        bytecode: Bytes,
+    }
+    let artifact: Artifact = serde_json::from_str(VERIFIER)
+        .map_err(|source| ChainError::Call { operation: "reading the generated verifier", source: Box::new(source) })?;
+    create(chain, deployer, artifact.bytecode, "deploying the proof verifier").await
+}
+
+fn creations(d: &Deployment, f: &Founding) -> Vec<(Address, &'static str, Bytes)> {
+    let rules = Rules {
+        votingDelaySeconds: alloy::primitives::aliases::U48::from(f.voting_delay_s),
+        votingPeriodSeconds: f.voting_period_s,
+        proposalThreshold: f.proposal_threshold,
+        quorumPercent: U256::from(f.quorum_percent),
+        lateQuorumSeconds: alloy::primitives::aliases::U48::from(f.voting_period_s / 4),
+    };
+    let wiring = Wiring {
+        models: d.model_registry,
+        verifier: d.inference_verifier,
+        policies: d.policy_registry,
+        oracles: d.oracle_registry,
+        mandates: d.mandate_registry,
+        credentials: d.credential_registry,
+        pool: d.care_pool,
+    };
+    let owned = (d.timelock, f.guardian).abi_encode_params();
+    let oracle = (d.benefit_token, f.oracle_bond, u64::from(f.voting_period_s) * 2, d.timelock, f.guardian);
+    vec![
+        (d.token, "deploying HygeiaToken", code(&HygeiaToken::BYTECODE, (f.holder, f.supply).abi_encode_params())),
+        (d.timelock, "deploying the timelock", code(&HygeiaTimelock::BYTECODE, (U256::from(f.timelock_s), d.governor).abi_encode_params())),
+        (d.governor, "deploying the governor", code(&HygeiaGovernor::BYTECODE, (d.token, d.timelock, f.guardian, rules).abi_encode_params())),
+        (d.model_registry, "deploying ModelRegistry", code(&ModelRegistry::BYTECODE, owned.clone())),
+        (d.inference_verifier, "deploying InferenceVerifier", code(&InferenceVerifier::BYTECODE, (d.model_registry,).abi_encode_params())),
+        (d.policy_registry, "deploying PolicyRegistry", code(&PolicyRegistry::BYTECODE, owned.clone())),
+        (d.oracle_registry, "deploying OracleRegistry", code(&OracleRegistry::BYTECODE, oracle.abi_encode_params())),
+        (d.mandate_registry, "deploying MandateRegistry", code(&MandateRegistry::BYTECODE, Vec::new())),
+        (d.credential_registry, "deploying CredentialRegistry", code(&CredentialRegistry::BYTECODE, owned)),
+        (d.care_pool, "deploying CarePool", code(&CarePool::BYTECODE, (d.benefit_token, d.care_coordinator, d.timelock).abi_encode_params())),
+        (d.care_coordinator, "deploying CareCoordinator", code(&CareCoordinator::BYTECODE, (wiring,).abi_encode_params())),
+    ]
+}
+
+fn code(bytecode: &Bytes, arguments: Vec<u8>) -> Bytes {
+    [bytecode.as_ref(), &arguments].concat().into()
+}
+
+async fn create(chain: &Chain, from: Address, code: Bytes, operation: &'static str) -> Result<Address, ChainError> {
+    let request = TransactionRequest::default().with_from(from).with_deploy_code(code);
+    let pending = chain.provider.send_transaction(request).await.map_err(ChainError::rpc(operation))?;
+    let receipt = pending
+        .get_receipt()
+        .await
+        .map_err(|source| ChainError::Call { operation, source: Box::new(source) })?;
+    receipt.contract_address.filter(|_| receipt.status()).ok_or(ChainError::Reverted { operation })
+}
+
+/// `hygeia deploy`: founds a network on a chain and writes its addresses.
+pub async fn command(args: &crate::cli::DeployArgs) -> anyhow::Result<()> {
+    let signer = super::load_signer(&args.signer_key_file)?;
+    let deployer = signer.address();
+    let holder = args.holder.unwrap_or(deployer);
+    let founding = Founding::standard(holder, args.guardian.unwrap_or(holder));
+    let chain = Chain::connect(&args.chain, &[signer], std::time::Duration::from_secs(20)).await?;
+    eprintln!("deploying to chain {}: tokens to {holder}, guardian {}", chain.chain_id, founding.guardian);
+    let deployment = deploy(&chain, deployer, &founding).await?;
+    let verifier = deploy_verifier(&chain, deployer).await?;
+    deployment.save(&args.out)?;
+    println!("{}", serde_json::to_string_pretty(&deployment)?);
+    eprintln!("verifier of the shipped model at {verifier}; addresses written to {}", args.out.display());
+    Ok(())
+}

@@ -1,0 +1,82 @@
+//! What oracles and patients sign: EIP-712 messages in the domain of the contract that checks them.
+
+use alloy::primitives::{Address, B256};
+use alloy::signers::SignerSync;
+use alloy::signers::local::PrivateKeySigner;
+use hygeia_policies::ids;
+use hygeia_policies::typed_data::{self, Attendance, Eip712Domain, Mandate, Revocation, SolStruct, WindowAttestation};
+
+use super::{ChainError, Deployment};
+
+/// Signs attested windows.
+pub struct OracleSigner {
+    key: PrivateKeySigner,
+    domain: Eip712Domain,
+}
+
+impl OracleSigner {
+    /// A signer for the deployment's coordinator.
+    pub fn new(key: PrivateKeySigner, deployment: &Deployment) -> Self {
+        Self { key, domain: typed_data::domain(deployment.chain_id, deployment.care_coordinator) }
+    }
+
+    /// The oracle's address.
+    pub fn address(&self) -> Address {
+        self.key.address()
+    }
+
+    /// Signs that `commitment` is that of the mandate's window ending at `end_s`.
+    pub fn attest(&self, mandate: [u8; 32], end_s: u64, schema: [u8; 32], commitment: [u8; 32]) -> Result<[u8; 65], ChainError> {
+        let statement = WindowAttestation {
+            mandateId: B256::from(mandate),
+            windowEnd: end_s,
+            schema: B256::from(schema),
+            commitment: B256::from(commitment),
+        };
+        sign(&self.key, &statement, &self.domain)
+    }
+}
+
+/// A patient's consent with the key that gave it and can take it back.
+pub struct MandateKey {
+    key: PrivateKeySigner,
+}
+
+impl MandateKey {
+    /// A fresh key: nothing links it to a person or to another mandate.
+    pub fn fresh() -> Self {
+        Self { key: PrivateKeySigner::random() }
+    }
+
+    /// The mandate's identifier.
+    pub fn id(&self) -> B256 {
+        ids::mandate_id(self.key.address())
+    }
+
+    /// The consent to one policy and one oracle until `expires`, signed for the mandate registry.
+    pub fn grant(&self, policy: B256, oracle: Address, expires: u64, deployment: &Deployment) -> Result<(Mandate, [u8; 65]), ChainError> {
+        let mandate = Mandate { id: self.id(), key: self.key.address(), policyId: policy, oracle, expires };
+        let domain = typed_data::domain(deployment.chain_id, deployment.mandate_registry);
+        let signature = sign(&self.key, &mandate, &domain)?;
+        Ok((mandate, signature))
+    }
+
+    /// The consent's withdrawal, signed for the mandate registry.
+    pub fn revoke(&self, deployment: &Deployment) -> Result<[u8; 65], ChainError> {
+        let domain = typed_data::domain(deployment.chain_id, deployment.mandate_registry);
+        sign(&self.key, &Revocation { mandateId: self.id() }, &domain)
+    }
+
+    /// The statement that `provider` attended to a trigger, signed for the coordinator.
+    pub fn attend(&self, trigger: B256, provider: Address, deployment: &Deployment) -> Result<[u8; 65], ChainError> {
+        let domain = typed_data::domain(deployment.chain_id, deployment.care_coordinator);
+        sign(&self.key, &Attendance { triggerId: trigger, provider }, &domain)
+    }
+}
+
+fn sign(key: &PrivateKeySigner, message: &impl SolStruct, domain: &Eip712Domain) -> Result<[u8; 65], ChainError> {
+    let signature = key
+        .sign_hash_sync(&message.eip712_signing_hash(domain))
+        .map_err(|source| ChainError::Call { operation: "signing a message", source: Box::new(source) })?;
+    Ok(signature.as_bytes())
+}

@@ -1,0 +1,347 @@
+//! The command line: every flag with its default and its environment variable. The one place that reads either.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Agents that watch patients' streams, alert at once, prove every score and trigger approved care.
+#[derive(Debug, Parser)]
+#[command(name = "hygeia", version, about, propagate_version = true)]
+pub struct Cli {
+    /// Log as JSON lines instead of text.
+    #[arg(long, global = true, env = "HYGEIA_LOG_JSON")]
+    pub log_json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Take observations, keep each patient's window, attest it at every tick (runs inside the hospital).
+    Oracle {
+        /// Where the broker and the chain are.
+        #[command(flatten)]
+        connect: Connect,
+        /// The oracle's own settings.
+        #[command(flatten)]
+        oracle: OracleArgs,
+    },
+    /// Score attested windows and alert people at once.
+    Sentinel {
+        /// Where the broker and the chain are.
+        #[command(flatten)]
+        connect: Connect,
+        /// The sentinel's own settings.
+        #[command(flatten)]
+        sentinel: SentinelArgs,
+    },
+    /// Prove in zero knowledge what the sentinel alerted on.
+    Prover {
+        /// Where the broker and the chain are.
+        #[command(flatten)]
+        connect: Connect,
+        /// The prover's own settings.
+        #[command(flatten)]
+        prover: ProverArgs,
+    },
+    /// Bring proved alerts to the chain and follow them to finality.
+    Steward {
+        /// Where the broker and the chain are.
+        #[command(flatten)]
+        connect: Connect,
+        /// The steward's own settings.
+        #[command(flatten)]
+        steward: StewardArgs,
+    },
+    /// Take observations over HTTP; show the ward's alerts as a page and as FHIR resources.
+    Gateway {
+        /// Where the broker and the chain are.
+        #[command(flatten)]
+        connect: Connect,
+        /// The gateway's own settings.
+        #[command(flatten)]
+        gateway: GatewayArgs,
+    },
+    /// Run several roles in this one process.
+    Run {
+        /// Which roles, separated by commas.
+        #[arg(long, value_delimiter = ',', default_value = "oracle,sentinel,prover,steward")]
+        roles: Vec<Role>,
+        /// Where the broker and the chain are.
+        #[command(flatten)]
+        connect: Connect,
+        /// Settings of the oracle.
+        #[command(flatten)]
+        oracle: OracleArgs,
+        /// Settings of the sentinel.
+        #[command(flatten)]
+        sentinel: SentinelArgs,
+        /// Settings of the prover.
+        #[command(flatten)]
+        prover: ProverArgs,
+        /// Settings of the steward.
+        #[command(flatten)]
+        steward: StewardArgs,
+        /// Settings of the gateway.
+        #[command(flatten)]
+        gateway: GatewayArgs,
+    },
+    /// The whole way of a datum on this machine: real stays, a real broker, a real chain, a governance vote, proofs.
+    Demo(DemoArgs),
+    /// Check a receipt: offline with its verifying key, and against a chain when one is given.
+    Verify(VerifyArgs),
+    /// Tell a clinician what moved a score, under which policy, with which model, proof and transaction.
+    Explain(ExplainArgs),
+    /// Train a risk model on the Challenge 2019 layout and write its package.
+    Train(TrainArgs),
+    /// Evaluate a model package on a file of the Challenge 2019 layout.
+    Evaluate(EvaluateArgs),
+    /// Make the proving and verifying keys of a model, or say where they lie.
+    Keys(KeysArgs),
+    /// Write the Solidity verifier of a model's circuit.
+    GenVerifier {
+        /// Where to write the contract.
+        #[arg(long)]
+        out: PathBuf,
+        /// Model package directory; the shipped model when absent.
+        #[arg(long)]
+        model: Option<PathBuf>,
+    },
+    /// Deploy the contracts to a chain and hand every role to governance.
+    Deploy(DeployArgs),
+}
+
+/// A role that can be run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Role {
+    /// Observations to attested windows.
+    Oracle,
+    /// Windows to scores and alerts.
+    Sentinel,
+    /// Alerts to proofs.
+    Prover,
+    /// Proofs to the chain.
+    Steward,
+    /// People and other systems.
+    Gateway,
+}
+
+impl Role {
+    /// The role's name, as on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Oracle => "oracle",
+            Self::Sentinel => "sentinel",
+            Self::Prover => "prover",
+            Self::Steward => "steward",
+            Self::Gateway => "gateway",
+        }
+    }
+}
+
+/// Where the broker and the chain are, and how long to wait for them.
+#[derive(Debug, Clone, Args)]
+pub struct Connect {
+    /// Address of a NATS server with JetStream.
+    #[arg(long, env = "HYGEIA_NATS", default_value = "nats://127.0.0.1:4222")]
+    pub nats: String,
+    /// JSON-RPC address of the chain.
+    #[arg(long, env = "HYGEIA_CHAIN", default_value = "http://127.0.0.1:8545")]
+    pub chain: String,
+    /// JSON file with the contracts' addresses, as `hygeia deploy` writes it.
+    #[arg(long, env = "HYGEIA_DEPLOYMENT", default_value = "deployment.json")]
+    pub deployment: PathBuf,
+    /// Seconds to keep trying when the broker or the chain is down at start, or nothing is approved yet.
+    #[arg(long, env = "HYGEIA_PATIENCE_S", default_value_t = 60)]
+    pub patience_s: u64,
+    /// Serve /healthz, /readyz and /metrics here.
+    #[arg(long, env = "HYGEIA_HEALTH_ADDR")]
+    pub health_addr: Option<SocketAddr>,
+    /// Number of partitions the network's patients are spread over; the same for every role.
+    #[arg(long, env = "HYGEIA_PARTITIONS", default_value = "16")]
+    pub partitions: std::num::NonZeroU16,
+}
+
+/// Settings of the oracle.
+#[derive(Debug, Clone, Args)]
+pub struct OracleArgs {
+    /// File with the private key the oracle signs windows with (hex).
+    #[arg(long = "oracle-key-file", env = "HYGEIA_ORACLE_KEY_FILE")]
+    pub key_file: Option<PathBuf>,
+    /// File with the network's secret (32 bytes, hex): partitions and enrolment records are keyed by it.
+    #[arg(long, env = "HYGEIA_NETWORK_KEY_FILE")]
+    pub network_key_file: Option<PathBuf>,
+}
+
+/// Settings of the sentinel.
+#[derive(Debug, Clone, Args)]
+pub struct SentinelArgs {
+    /// Model package directory; the shipped model when absent. It must be approved on chain.
+    #[arg(long, env = "HYGEIA_MODEL")]
+    pub model: Option<PathBuf>,
+    /// Name of the ward the alerts go to.
+    #[arg(long, env = "HYGEIA_WARD", default_value = "ward")]
+    pub ward: String,
+    /// gRPC address of a Qdrant server: alerts then carry the nearest earlier cases.
+    #[arg(long, env = "HYGEIA_QDRANT")]
+    pub qdrant: Option<String>,
+}
+
+/// Settings of the prover.
+#[derive(Debug, Clone, Args)]
+pub struct ProverArgs {
+    /// Model package directory; the shipped model when absent.
+    #[arg(long = "prover-model", env = "HYGEIA_PROVER_MODEL")]
+    pub model: Option<PathBuf>,
+    /// Where proving keys are kept; made there when absent.
+    #[arg(long, env = "HYGEIA_KEYS_DIR", default_value = ".hygeia/keys")]
+    pub keys_dir: PathBuf,
+    /// Threads one proof may use; 0 for as many as there are cores.
+    #[arg(long, env = "HYGEIA_PROVER_THREADS", default_value_t = 0)]
+    pub threads: usize,
+}
+
+/// Settings of the steward.
+#[derive(Debug, Clone, Args)]
+pub struct StewardArgs {
+    /// File with the private key that pays for transactions (hex).
+    #[arg(long = "signer-key-file", env = "HYGEIA_SIGNER_KEY_FILE")]
+    pub key_file: Option<PathBuf>,
+    /// Blocks on top of a transaction before it counts as final.
+    #[arg(long, env = "HYGEIA_CONFIRMATIONS", default_value_t = 2)]
+    pub confirmations: u64,
+}
+
+/// Settings of the gateway.
+#[derive(Debug, Clone, Args)]
+pub struct GatewayArgs {
+    /// Serve people and systems here.
+    #[arg(long, env = "HYGEIA_GATEWAY_ADDR", default_value = "127.0.0.1:8088")]
+    pub listen: SocketAddr,
+    /// File with the network's secret (32 bytes, hex).
+    #[arg(long = "gateway-network-key-file", env = "HYGEIA_GATEWAY_NETWORK_KEY_FILE")]
+    pub network_key_file: Option<PathBuf>,
+}
+
+/// Settings of the demo.
+#[derive(Debug, Clone, Args)]
+pub struct DemoArgs {
+    /// How many real intensive-care stays to replay.
+    #[arg(long, default_value_t = 12)]
+    pub stays: usize,
+    /// Seconds of a stay per second of the demo.
+    #[arg(long, default_value_t = 7200.0)]
+    pub speed: f64,
+    /// Hours of each stay to replay at most.
+    #[arg(long, default_value_t = 72)]
+    pub hours: u32,
+    /// Leave everything running at the end and print how to look around; Ctrl-C stops it.
+    #[arg(long)]
+    pub keep: bool,
+    /// Print one JSON object on standard output instead of the table.
+    #[arg(long)]
+    pub json: bool,
+    /// Folder with the tools that `cargo xtask setup` installed.
+    #[arg(long, default_value = ".tools")]
+    pub tools: PathBuf,
+    /// Working folder (broker store, keys, receipts); a temporary one when absent.
+    #[arg(long)]
+    pub dir: Option<PathBuf>,
+    /// gRPC address of a Qdrant server for the memory of similar cases.
+    #[arg(long)]
+    pub qdrant: Option<String>,
+}
+
+/// What to verify.
+#[derive(Debug, Clone, Args)]
+pub struct VerifyArgs {
+    /// The receipt, a JSON file.
+    pub receipt: PathBuf,
+    /// The verifying key's file; that of the shipped model is made when absent.
+    #[arg(long)]
+    pub verifying_key: Option<PathBuf>,
+    /// Where keys are kept.
+    #[arg(long, env = "HYGEIA_KEYS_DIR", default_value = ".hygeia/keys")]
+    pub keys_dir: PathBuf,
+    /// Also ask this chain's contracts (JSON-RPC address).
+    #[arg(long)]
+    pub chain: Option<String>,
+    /// JSON file with the contracts' addresses.
+    #[arg(long, env = "HYGEIA_DEPLOYMENT", default_value = "deployment.json")]
+    pub deployment: PathBuf,
+}
+
+/// What to explain.
+#[derive(Debug, Clone, Args)]
+pub struct ExplainArgs {
+    /// The alert's id (or a unique beginning of it), or a JSON file holding the alert.
+    pub alert: String,
+    /// Address of the NATS server whose streams hold the alert, its receipt and its settlement.
+    #[arg(long, env = "HYGEIA_NATS", default_value = "nats://127.0.0.1:4222")]
+    pub nats: String,
+}
+
+/// How to train.
+#[derive(Debug, Clone, Args)]
+pub struct TrainArgs {
+    /// Training data: a directory of .psv files or a CSV file of the same columns (may be gzipped).
+    #[arg(long)]
+    pub data: PathBuf,
+    /// Directory to write the model package to.
+    #[arg(long)]
+    pub out: PathBuf,
+    /// Seed of everything random.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Passes over the data at most; training stops earlier when it no longer helps.
+    #[arg(long, default_value_t = 30)]
+    pub epochs: usize,
+}
+
+/// What to evaluate.
+#[derive(Debug, Clone, Args)]
+pub struct EvaluateArgs {
+    /// Data: a directory of .psv files or a CSV file of the same columns (may be gzipped).
+    #[arg(long)]
+    pub data: PathBuf,
+    /// Model package directory; the shipped model when absent.
+    #[arg(long)]
+    pub model: Option<PathBuf>,
+    /// Print one JSON object instead of the table.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Which keys.
+#[derive(Debug, Clone, Args)]
+pub struct KeysArgs {
+    /// Model package directory; the shipped model when absent.
+    #[arg(long)]
+    pub model: Option<PathBuf>,
+    /// Where keys are kept.
+    #[arg(long, env = "HYGEIA_KEYS_DIR", default_value = ".hygeia/keys")]
+    pub keys_dir: PathBuf,
+}
+
+/// Where and how to deploy.
+#[derive(Debug, Clone, Args)]
+pub struct DeployArgs {
+    /// JSON-RPC address of the chain.
+    #[arg(long, env = "HYGEIA_CHAIN", default_value = "http://127.0.0.1:8545")]
+    pub chain: String,
+    /// File with the deployer's private key (hex). The deployer keeps no role.
+    #[arg(long, env = "HYGEIA_SIGNER_KEY_FILE")]
+    pub signer_key_file: PathBuf,
+    /// Account that receives the governance token's whole supply; the deployer when absent.
+    #[arg(long)]
+    pub holder: Option<alloy::primitives::Address>,
+    /// Account that may suspend and cancel, and nothing else; the holder when absent.
+    #[arg(long)]
+    pub guardian: Option<alloy::primitives::Address>,
+    /// Where to write the contracts' addresses.
+    #[arg(long, default_value = "deployment.json")]
+    pub out: PathBuf,
+}

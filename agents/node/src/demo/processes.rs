@@ -1,0 +1,208 @@
+//! Processes the demo and the tests own: a real nats-server, a real anvil, the roles. All die with their owner.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use tokio::process::{Child, Command};
+
+/// How long a server may take to say on which port it listens.
+const START_PATIENCE: Duration = Duration::from_secs(20);
+/// How long a process may take to end after SIGTERM before it is killed.
+const STOP_PATIENCE: Duration = Duration::from_secs(5);
+/// Largest message the broker takes; a 10 MB observation must reach the decoder to be dead-lettered.
+const BROKER_PAYLOAD_BYTES_MAX: u32 = 16 * 1024 * 1024;
+
+/// Where the programs lie that `cargo xtask setup` installed.
+#[derive(Debug, Clone)]
+pub struct Tools {
+    root: PathBuf,
+}
+
+impl Tools {
+    /// The tools under `root`; fails with what to do when they are absent.
+    pub fn at(root: &Path) -> Result<Self> {
+        let tools = Self { root: root.to_owned() };
+        for program in ["nats-server", "anvil"] {
+            let path = tools.program(program);
+            if !path.exists() {
+                bail!("{} is missing: run `cargo xtask setup`, or name the tools' folder with --tools", path.display());
+            }
+        }
+        Ok(tools)
+    }
+
+    /// Folder with the real intensive-care stays.
+    pub fn stays(&self) -> PathBuf {
+        self.root.join("data/clif_demo")
+    }
+
+    fn program(&self, name: &str) -> PathBuf {
+        self.root.join("bin").join(name)
+    }
+}
+
+/// A nats-server with JetStream on a free port of the loopback interface.
+pub struct NatsServer {
+    process: Process,
+    url: String,
+    arguments: Vec<String>,
+    program: PathBuf,
+}
+
+impl NatsServer {
+    /// Starts the server with its store under `dir`; returns once it listens.
+    pub async fn start(tools: &Tools, dir: &Path) -> Result<Self> {
+        std::fs::create_dir_all(dir)?;
+        let config = dir.join("nats.conf");
+        std::fs::write(&config, format!("max_payload: {BROKER_PAYLOAD_BYTES_MAX}\n"))?;
+        let program = tools.program("nats-server");
+        let text = |path: &Path| path.display().to_string();
+        let arguments = vec![
+            "-js".into(), "-a".into(), "127.0.0.1".into(),
+            "-c".into(), text(&config),
+            "-sd".into(), text(&dir.join("store")),
+            "--ports_file_dir".into(), text(dir),
+            "-l".into(), text(&dir.join("nats.log")),
+        ];
+        let (process, url) = spawn_nats(&program, &arguments, "-1", dir).await?;
+        Ok(Self { process, url, arguments, program })
+    }
+
+    /// The address clients connect to.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Kills the server and starts it again on the same port and store.
+    pub async fn restart(&mut self) -> Result<()> {
+        self.process.kill().await;
+        let port = self.url.rsplit(':').next().context("a NATS address ends in a port")?.to_owned();
+        let dir = self.arguments.iter().position(|a| a == "--ports_file_dir").and_then(|i| self.arguments.get(i + 1));
+        let dir = PathBuf::from(dir.context("the server was started with a ports folder")?);
+        let (process, _) = spawn_nats(&self.program, &self.arguments, &port, &dir).await?;
+        self.process = process;
+        Ok(())
+    }
+
+    /// Stops the server.
+    pub async fn stop(mut self) {
+        self.process.stop().await;
+    }
+}
+
+async fn spawn_nats(program: &Path, arguments: &[String], port: &str, dir: &Path) -> Result<(Process, String)> {
+    let mut command = Command::new(program);
+    command.args(arguments).args(["-p", port]);
+    let mut process = Process::spawn("nats-server", command, None)?;
+    let ports_file = dir.join(format!("nats-server_{}.ports", process.id().unwrap_or_default()));
+    let started = Instant::now();
+    while started.elapsed() < START_PATIENCE {
+        if let Some(status) = process.exited()? {
+            bail!("nats-server ended at start ({status}); see {}", dir.join("nats.log").display());
+        }
+        let ports = std::fs::read_to_string(&ports_file).unwrap_or_default();
+        let url = ports.split('"').find(|part| part.starts_with("nats://")).map(str::to_owned);
+        if let (Some(url), true) = (url, ports.trim_end().ends_with('}')) {
+            return Ok((process, url));
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    bail!("nats-server did not say within {} s on which port it listens", START_PATIENCE.as_secs())
+}
+
+/// An anvil node: a real EVM chain of its own on a free port of the loopback interface.
+pub struct Anvil {
+    process: Process,
+    url: String,
+}
+
+impl Anvil {
+    /// Starts the chain with its clock at `genesis_s` (seconds since the epoch); returns once it answers.
+    pub async fn start(tools: &Tools, dir: &Path, genesis_s: u64) -> Result<Self> {
+        std::fs::create_dir_all(dir)?;
+        let log = dir.join("anvil.log");
+        let mut command = Command::new(tools.program("anvil"));
+        command.args(["--port", "0", "--host", "127.0.0.1", "--accounts", "12", "--timestamp", &genesis_s.to_string()]);
+        let mut process = Process::spawn("anvil", command, Some(&log))?;
+        let started = Instant::now();
+        while started.elapsed() < START_PATIENCE {
+            if let Some(status) = process.exited()? {
+                bail!("anvil ended at start ({status}); see {}", log.display());
+            }
+            let text = std::fs::read_to_string(&log).unwrap_or_default();
+            if let Some(address) = text.lines().find_map(|line| line.trim().strip_prefix("Listening on ")) {
+                return Ok(Self { process, url: format!("http://{}", address.trim()) });
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        bail!("anvil did not say within {} s on which port it listens", START_PATIENCE.as_secs())
+    }
+
+    /// The JSON-RPC address.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Stops the chain.
+    pub async fn stop(mut self) {
+        self.process.stop().await;
+    }
+}
+
+/// A child process that is stopped when its owner goes.
+pub struct Process {
+    name: String,
+    child: Child,
+}
+
+impl Process {
+    /// Starts `command`, its output going to `log` (nowhere when `None`).
+    pub fn spawn(name: &str, mut command: Command, log: Option<&Path>) -> Result<Self> {
+        let output = || -> Result<Stdio> {
+            Ok(match log {
+                Some(path) => std::fs::OpenOptions::new()
+                    .create(true)
+                    .append(true)
+                    .open(path)
+                    .with_context(|| format!("opening {}", path.display()))?
+                    .into(),
+                None => Stdio::null(),
+            })
+        };
+        command.stdin(Stdio::null()).stdout(output()?).stderr(output()?).kill_on_drop(true);
+        // A terminal's Ctrl-C goes to the whole process group; the owner alone decides when its children end.
+        command.process_group(0);
+        let child = command.spawn().with_context(|| format!("starting {name}"))?;
+        Ok(Self { name: name.to_owned(), child })
+    }
+
+    /// The process id while it runs.
+    pub fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    /// The exit status once it has ended.
+    pub fn exited(&mut self) -> Result<Option<std::process::ExitStatus>> {
+        Ok(self.child.try_wait()?)
+    }
+
+    /// SIGKILL, and waits for the end.
+    pub async fn kill(&mut self) {
+        if let Err(reason) = self.child.kill().await {
+            tracing::debug!(process = self.name, %reason, "was gone already");
+        }
+    }
+
+    /// Asks with SIGTERM, kills after [`STOP_PATIENCE`].
+    pub async fn stop(&mut self) {
+        if let Some(id) = self.child.id() {
+            let asked = Command::new("kill").args(["-TERM", &id.to_string()]).status().await;
+            if asked.is_ok() && tokio::time::timeout(STOP_PATIENCE, self.child.wait()).await.is_ok() {
+                return;
+            }
+        }
+        self.kill().await;
+    }
+}

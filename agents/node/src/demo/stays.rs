@@ -1,0 +1,254 @@
+//! Real intensive-care stays: the MIMIC-IV demo in the CLIF layout (Parquet), turned into observations.
+//!
+//! Only what the wire format carries is read: vitals, laboratory values, inspired oxygen, age and sex. Times are
+//! shifted so that the replay ends now; the distances between them stay as they were.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use hygeia_protocol::code::Code;
+use parquet::file::reader::SerializedFileReader;
+use parquet::record::{Field, Row};
+use thiserror::Error;
+
+/// What could not be read of the stays.
+#[derive(Debug, Error)]
+pub enum StaysError {
+    /// A table is missing or unreadable.
+    #[error("{} cannot be read; run `cargo xtask setup` to get the demo's stays", path.display())]
+    Open {
+        /// The table's file.
+        path: PathBuf,
+        /// The operating system's answer.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A table is not the Parquet file it should be.
+    #[error("{} is not a readable Parquet table", path.display())]
+    Decode {
+        /// The table's file.
+        path: PathBuf,
+        /// The reader's answer.
+        #[source]
+        source: parquet::errors::ParquetError,
+    },
+}
+
+/// One measurement of a stay, in the units of the wire format.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Measurement {
+    /// When it was taken, in seconds since the epoch of the data set (its dates are shifted into the future).
+    pub taken_at_s: i64,
+    /// What was measured.
+    pub code: Code,
+    /// The value in the code's canonical unit.
+    pub value: f64,
+    /// Which kind of device it came from: the bedside monitor, the laboratory, the ventilator, the register.
+    pub device: &'static str,
+}
+
+/// A patient's time in intensive care.
+#[derive(Debug, Clone)]
+pub struct Stay {
+    /// Position in the list of stays, by length of data; the data set's own identifier is not kept.
+    pub number: usize,
+    /// The measurements by time.
+    pub measurements: Vec<Measurement>,
+}
+
+impl Stay {
+    /// Seconds from the first measurement to the last.
+    pub fn length_s(&self) -> u64 {
+        match (self.measurements.first(), self.measurements.last()) {
+            (Some(first), Some(last)) => u64::try_from(last.taken_at_s - first.taken_at_s).unwrap_or(0),
+            _ => 0,
+        }
+    }
+}
+
+/// Reads up to `count` stays of at most `hours_max` hours each, those with the most laboratory values first.
+pub fn read(dir: &Path, count: usize, hours_max: u32) -> Result<Vec<Stay>, StaysError> {
+    let intensive_care = intensive_care_intervals(dir)?;
+    let mut by_stay: BTreeMap<String, Vec<Measurement>> = BTreeMap::new();
+    let mut keep = |id: &str, measurement: Measurement| {
+        let inside = intensive_care
+            .get(id)
+            .is_some_and(|(from, to)| (*from..=*to).contains(&measurement.taken_at_s));
+        if inside {
+            by_stay.entry(id.to_owned()).or_default().push(measurement);
+        }
+    };
+    read_vitals(dir, &mut keep)?;
+    read_laboratory(dir, &mut keep)?;
+    read_oxygen(dir, &mut keep)?;
+
+    let people = demographics(dir)?;
+    let mut stays: Vec<(usize, String, Vec<Measurement>)> = by_stay
+        .into_iter()
+        .map(|(id, mut measurements)| {
+            measurements.sort_by(|a, b| a.taken_at_s.cmp(&b.taken_at_s).then(a.code.cmp(&b.code)));
+            let first = measurements.first().map_or(0, |m| m.taken_at_s);
+            measurements.retain(|m| m.taken_at_s - first <= i64::from(hours_max) * 3600);
+            let laboratory = measurements.iter().filter(|m| m.device == "laboratory").count();
+            if let Some(person) = people.get(&id) {
+                let register = |code, value| Measurement { taken_at_s: first, code, value, device: "register" };
+                let mut admission = vec![register(Code::Age, person.age_years)];
+                admission.extend(person.sex.map(|sex| register(Code::Sex, sex)));
+                measurements.splice(0..0, admission);
+            }
+            (laboratory, id, measurements)
+        })
+        .collect();
+    stays.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+    stays.truncate(count);
+    Ok(stays
+        .into_iter()
+        .enumerate()
+        .map(|(number, (_, _, measurements))| Stay { number, measurements })
+        .collect())
+}
+
+struct Person {
+    age_years: f64,
+    sex: Option<f64>,
+}
+
+fn demographics(dir: &Path) -> Result<BTreeMap<String, Person>, StaysError> {
+    let mut sexes = BTreeMap::new();
+    for row in rows(&dir.join("clif_patient.parquet"))? {
+        let row = row?;
+        if let (Some(patient), Some(sex)) = (text(&row, "patient_id"), text(&row, "sex_category")) {
+            sexes.insert(patient, if sex.eq_ignore_ascii_case("male") { 1.0 } else { 0.0 });
+        }
+    }
+    let mut people = BTreeMap::new();
+    for row in rows(&dir.join("clif_hospitalization.parquet"))? {
+        let row = row?;
+        let (id, patient) = (text(&row, "hospitalization_id"), text(&row, "patient_id"));
+        if let (Some(id), Some(patient), Some(age_years)) = (id, patient, number(&row, "age_at_admission")) {
+            people.insert(id, Person { age_years, sex: sexes.get(&patient).copied() });
+        }
+    }
+    Ok(people)
+}
+
+/// First entry to and last exit from intensive care, per hospitalisation.
+fn intensive_care_intervals(dir: &Path) -> Result<BTreeMap<String, (i64, i64)>, StaysError> {
+    let mut intervals: BTreeMap<String, (i64, i64)> = BTreeMap::new();
+    for row in rows(&dir.join("clif_adt.parquet"))? {
+        let row = row?;
+        if text(&row, "location_category").as_deref() != Some("icu") {
+            continue;
+        }
+        if let (Some(id), Some(from), Some(to)) = (text(&row, "hospitalization_id"), time(&row, "in_dttm"), time(&row, "out_dttm")) {
+            let interval = intervals.entry(id).or_insert((from, to));
+            *interval = (interval.0.min(from), interval.1.max(to));
+        }
+    }
+    Ok(intervals)
+}
+
+fn read_vitals(dir: &Path, keep: &mut impl FnMut(&str, Measurement)) -> Result<(), StaysError> {
+    for row in rows(&dir.join("clif_vitals.parquet"))? {
+        let row = row?;
+        let code = match text(&row, "vital_category").as_deref() {
+            Some("heart_rate") => Code::HeartRate,
+            Some("spo2") => Code::Spo2,
+            Some("temp_c") => Code::Temperature,
+            Some("sbp") => Code::Systolic,
+            Some("map") => Code::MeanArterial,
+            Some("dbp") => Code::Diastolic,
+            Some("respiratory_rate") => Code::RespiratoryRate,
+            _ => continue,
+        };
+        let found = (text(&row, "hospitalization_id"), time(&row, "recorded_dttm"), number(&row, "vital_value"));
+        if let (Some(id), Some(taken_at_s), Some(value)) = found {
+            keep(&id, Measurement { taken_at_s, code, value, device: "monitor" });
+        }
+    }
+    Ok(())
+}
+
+fn read_laboratory(dir: &Path, keep: &mut impl FnMut(&str, Measurement)) -> Result<(), StaysError> {
+    for row in rows(&dir.join("clif_labs.parquet"))? {
+        let row = row?;
+        let code = match text(&row, "lab_category").as_deref() {
+            Some("ph_arterial") => Code::Ph,
+            Some("pco2_arterial") => Code::Paco2,
+            Some("bicarbonate") => Code::Bicarbonate,
+            Some("bun") => Code::Bun,
+            Some("creatinine") => Code::Creatinine,
+            Some("glucose_serum") => Code::Glucose,
+            Some("lactate") => Code::Lactate,
+            Some("wbc") => Code::Wbc,
+            Some("platelet_count") => Code::Platelets,
+            Some("hemoglobin") => Code::Haemoglobin,
+            Some("potassium") => Code::Potassium,
+            Some("chloride") => Code::Chloride,
+            Some("calcium_total") => Code::Calcium,
+            Some("magnesium") => Code::Magnesium,
+            Some("phosphate") => Code::Phosphate,
+            Some("bilirubin_total") => Code::BilirubinTotal,
+            _ => continue,
+        };
+        // A result is known to the ward when it is reported, not when the blood was drawn.
+        let taken = time(&row, "lab_result_dttm").or_else(|| time(&row, "lab_collect_dttm"));
+        let found = (text(&row, "hospitalization_id"), taken, number(&row, "lab_value_numeric"));
+        if let (Some(id), Some(taken_at_s), Some(value)) = found {
+            keep(&id, Measurement { taken_at_s, code, value, device: "laboratory" });
+        }
+    }
+    Ok(())
+}
+
+fn read_oxygen(dir: &Path, keep: &mut impl FnMut(&str, Measurement)) -> Result<(), StaysError> {
+    for row in rows(&dir.join("clif_respiratory_support.parquet"))? {
+        let row = row?;
+        let found = (text(&row, "hospitalization_id"), time(&row, "recorded_dttm"), number(&row, "fio2_set"));
+        if let (Some(id), Some(taken_at_s), Some(fraction)) = found {
+            keep(&id, Measurement { taken_at_s, code: Code::Fio2, value: fraction * 100.0, device: "ventilator" });
+        }
+    }
+    Ok(())
+}
+
+fn rows(path: &Path) -> Result<impl Iterator<Item = Result<Row, StaysError>>, StaysError> {
+    let file = File::open(path).map_err(|source| StaysError::Open { path: path.to_owned(), source })?;
+    let decode = |path: &Path| {
+        let path = path.to_owned();
+        move |source| StaysError::Decode { path: path.clone(), source }
+    };
+    let reader = SerializedFileReader::new(file).map_err(decode(path))?;
+    let wrap = decode(path);
+    Ok(reader.into_iter().map(move |row| row.map_err(&wrap)))
+}
+
+fn column<'row>(row: &'row Row, name: &str) -> Option<&'row Field> {
+    row.get_column_iter().find(|(column, _)| column.as_str() == name).map(|(_, field)| field)
+}
+
+fn text(row: &Row, name: &str) -> Option<String> {
+    match column(row, name)? {
+        Field::Str(value) => Some(value.clone()),
+        _ => None,
+    }
+}
+
+fn number(row: &Row, name: &str) -> Option<f64> {
+    match column(row, name)? {
+        Field::Double(value) => Some(*value),
+        Field::Long(value) => Some(*value as f64),
+        Field::Int(value) => Some(f64::from(*value)),
+        _ => None,
+    }
+    .filter(|value| value.is_finite())
+}
+
+fn time(row: &Row, name: &str) -> Option<i64> {
+    match column(row, name)? {
+        Field::TimestampMicros(micros) => Some(micros.div_euclid(1_000_000)),
+        Field::TimestampMillis(millis) => Some(millis.div_euclid(1_000)),
+        _ => None,
+    }
+}

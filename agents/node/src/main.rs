@@ -1,0 +1,81 @@
+//! The `hygeia` binary: reads the command line, runs the command, ends cleanly on Ctrl-C or SIGTERM.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use hygeia_node::cli::{Cli, Command, Connect, Role};
+use hygeia_node::roles::{Plan, run_roles};
+use hygeia_node::{chain, demo, explain, keys, models, telemetry, verify};
+use tokio_util::sync::CancellationToken;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    telemetry::init_log(cli.log_json);
+    let stop = CancellationToken::new();
+    tokio::spawn(cancel_on_signal(stop.clone()));
+    match run(cli.command, stop).await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("hygeia: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs one command; `Ok(false)` when it ran but did not find what it was asked for.
+async fn run(command: Command, stop: CancellationToken) -> anyhow::Result<bool> {
+    let alone = |role: Role, connect: Connect, plan: Plan| run_roles(vec![role], connect, plan, stop.clone());
+    match command {
+        Command::Oracle { connect, oracle } => alone(Role::Oracle, connect, Plan { oracle: Some(oracle), ..Plan::default() }).await?,
+        Command::Sentinel { connect, sentinel } => {
+            alone(Role::Sentinel, connect, Plan { sentinel: Some(sentinel), ..Plan::default() }).await?;
+        }
+        Command::Prover { connect, prover } => alone(Role::Prover, connect, Plan { prover: Some(prover), ..Plan::default() }).await?,
+        Command::Steward { connect, steward } => {
+            alone(Role::Steward, connect, Plan { steward: Some(steward), ..Plan::default() }).await?;
+        }
+        Command::Gateway { connect, gateway } => {
+            alone(Role::Gateway, connect, Plan { gateway: Some(gateway), ..Plan::default() }).await?;
+        }
+        Command::Run { roles, connect, oracle, sentinel, prover, steward, gateway } => {
+            let plan = Plan {
+                oracle: Some(oracle),
+                sentinel: Some(sentinel),
+                prover: Some(prover),
+                steward: Some(steward),
+                gateway: Some(gateway),
+            };
+            run_roles(roles, connect, plan, stop).await?;
+        }
+        Command::Demo(args) => return demo::run(&args, stop).await,
+        Command::Verify(args) => return verify::command(&args).await,
+        Command::Explain(args) => explain::command(&args).await?,
+        Command::Train(args) => models::train(&args)?,
+        Command::Evaluate(args) => models::evaluate(&args)?,
+        Command::Keys(args) => keys::command(&args).await?,
+        Command::GenVerifier { out, model } => keys::write_verifier(&out, model.as_deref())?,
+        Command::Deploy(args) => chain::deploy::command(&args).await?,
+    }
+    Ok(true)
+}
+
+async fn cancel_on_signal(stop: CancellationToken) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+        tracing::error!("signals cannot be received; end the program by killing it");
+        return;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    stop.cancel();
+    // A second signal ends the program where it stands.
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    std::process::exit(130);
+}

@@ -1,0 +1,109 @@
+//! The roles: each a loop that takes messages in, lets a pure state machine decide, and stores what follows.
+
+pub mod gateway;
+pub mod oracle;
+pub mod prover;
+pub mod sentinel;
+pub mod steward;
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tokio_util::sync::CancellationToken;
+
+use crate::bus::Bus;
+use crate::chain::{Chain, Deployment};
+use crate::cli::{Connect, GatewayArgs, OracleArgs, ProverArgs, Role, SentinelArgs, StewardArgs};
+use crate::telemetry::{self, Metrics};
+
+/// What every role starts from.
+#[derive(Clone)]
+pub struct Site {
+    /// The broker.
+    pub bus: Bus,
+    /// The contracts' addresses.
+    pub deployment: Deployment,
+    /// How to reach the chain again with a signer.
+    pub connect: Connect,
+    /// The process's counters.
+    pub metrics: Metrics,
+    /// Cancelled when the process is asked to end.
+    pub stop: CancellationToken,
+}
+
+impl Site {
+    /// Connects to broker and chain; creates the streams; serves health checks when asked to.
+    pub async fn open(connect: &Connect, stop: CancellationToken) -> Result<Self> {
+        let metrics = Metrics::default();
+        if let Some(address) = connect.health_addr {
+            let serve = telemetry::serve_health(address, metrics.clone(), stop.clone());
+            tokio::spawn(async move {
+                if let Err(reason) = serve.await {
+                    tracing::error!(reason = format!("{reason:#}"), "health checks are not served");
+                }
+            });
+        }
+        let deployment = Deployment::load(&connect.deployment)?;
+        let bus = Bus::connect(&connect.nats, patience(connect)).await?;
+        bus.ensure_streams().await?;
+        Ok(Self { bus, deployment, connect: connect.clone(), metrics, stop })
+    }
+
+    /// A connection to the chain, sending as `signer` when given.
+    pub async fn chain(&self, signer: Option<alloy::signers::local::PrivateKeySigner>) -> Result<Chain> {
+        let chain = Chain::connect(&self.connect.chain, signer.as_slice(), patience(&self.connect)).await?;
+        chain.expect(&self.deployment)?;
+        Ok(chain)
+    }
+}
+
+/// The settings of the roles to run; a role without settings cannot be run.
+#[derive(Debug, Clone, Default)]
+pub struct Plan {
+    /// Settings of the oracle.
+    pub oracle: Option<OracleArgs>,
+    /// Settings of the sentinel.
+    pub sentinel: Option<SentinelArgs>,
+    /// Settings of the prover.
+    pub prover: Option<ProverArgs>,
+    /// Settings of the steward.
+    pub steward: Option<StewardArgs>,
+    /// Settings of the gateway.
+    pub gateway: Option<GatewayArgs>,
+}
+
+/// Runs roles in this process until `stop` or until one of them fails; then all are stopped and drained.
+pub async fn run_roles(roles: Vec<Role>, connect: Connect, plan: Plan, stop: CancellationToken) -> Result<()> {
+    let site = Site::open(&connect, stop.clone()).await?;
+    let mut running = tokio::task::JoinSet::new();
+    for role in roles {
+        let (site, plan) = (site.clone(), plan.clone());
+        let missing = || format!("the settings of the {} are missing", role.name());
+        match role {
+            Role::Oracle => running.spawn(oracle::run(site, plan.oracle.with_context(missing)?)),
+            Role::Sentinel => running.spawn(sentinel::run(site, plan.sentinel.with_context(missing)?)),
+            Role::Prover => running.spawn(prover::run(site, plan.prover.with_context(missing)?)),
+            Role::Steward => running.spawn(steward::run(site, plan.steward.with_context(missing)?)),
+            Role::Gateway => running.spawn(gateway::run(site, plan.gateway.with_context(missing)?)),
+        };
+    }
+    let mut first_error = None;
+    while let Some(ended) = running.join_next().await {
+        let result = ended.unwrap_or_else(|panic| Err(anyhow::anyhow!("a role panicked: {panic}")));
+        if let Err(error) = result {
+            stop.cancel();
+            first_error.get_or_insert(error);
+        }
+    }
+    first_error.map_or(Ok(()), Err)
+}
+
+/// How long a role keeps trying at start.
+pub fn patience(connect: &Connect) -> Duration {
+    Duration::from_secs(connect.patience_s)
+}
+
+/// The value of a flag a role cannot run without.
+pub fn required<T>(value: Option<T>, flag: &str, what: &str) -> Result<T> {
+    value.with_context(|| format!("{flag} is needed: {what}"))
+}

@@ -1,0 +1,199 @@
+//! Hop 3: from observations to attested windows, inside the hospital's trust domain.
+//!
+//! Reads the observations strictly in order, keeps one window machine per patient, and signs what comes out of it.
+//! After a restart it rebuilds the machines in silence up to its checkpoint; a window made again is the same window,
+//! because its salt is derived and its order of observations is the stream's.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use hygeia_inference::schema::FeatureSchema;
+use hygeia_protocol::digest::keyed_digest;
+use hygeia_protocol::message::{Address, AttestedWindow, B32, ClinicalSummary, DeadLetter, Message, Salt, Signature, V1};
+use hygeia_protocol::observation::{Limits, Observation, PatientId, Rejection};
+use hygeia_protocol::subject::{self, Partitioner, Stream};
+use hygeia_protocol::time::Timestamp;
+use hygeia_protocol::window::{PatientWindow, WindowConfig, WindowSnapshot};
+
+use super::{Site, required};
+use crate::clock::now_ms;
+use crate::bus::{Checkpoint, Entry, OrderedReader};
+use crate::chain::registry::Registries;
+use crate::chain::signing::OracleSigner;
+use crate::chain::{load_secret, load_signer};
+use crate::cli::OracleArgs;
+use crate::convert;
+use crate::enrolment::{Enrolment, Enrolments};
+use crate::telemetry::Counter;
+
+/// Without a message for this long the checkpoint is written down.
+const IDLE: Duration = Duration::from_millis(500);
+/// Patients kept in memory at a time. One machine is a few kilobytes, so this bounds the role at well under a gigabyte.
+const PATIENTS_MAX: usize = 100_000;
+
+/// Runs the oracle until the site stops.
+pub async fn run(site: Site, args: OracleArgs) -> Result<()> {
+    let key_file = required(args.key_file, "--oracle-key-file", "the oracle signs every window it attests")?;
+    let network_key = load_secret(&required(args.network_key_file, "--network-key-file", "patients are spread over partitions by it")?)?;
+    let chain = site.chain(None).await?;
+    let mut oracle = Oracle {
+        signer: OracleSigner::new(load_signer(&key_file)?, &site.deployment),
+        enrolments: Enrolments::open(&site.bus, network_key).await?,
+        registries: Registries::watch(chain, site.deployment.clone(), site.stop.clone()).await?,
+        schema: FeatureSchema::v1(),
+        partitioner: Partitioner::new(network_key, site.connect.partitions),
+        network_key,
+        patients: HashMap::new(),
+        limits: Limits::default(),
+        site,
+    };
+    oracle.follow().await
+}
+
+struct Oracle {
+    site: Site,
+    signer: OracleSigner,
+    enrolments: Enrolments,
+    registries: Registries,
+    schema: FeatureSchema,
+    partitioner: Partitioner,
+    network_key: [u8; 32],
+    patients: HashMap<PatientId, Patient>,
+    limits: Limits,
+}
+
+struct Patient {
+    window: PatientWindow,
+    enrolment: Option<Enrolment>,
+}
+
+impl Oracle {
+    async fn follow(&mut self) -> Result<()> {
+        let mut checkpoint = Checkpoint::load(&self.site.bus, "oracle").await?;
+        let mut reader = OrderedReader::open(&self.site.bus, Stream::Observations, Vec::new(), 1).await?;
+        tracing::info!(oracle = %self.signer.address(), rebuild_to = checkpoint.stored(), "oracle follows the observations");
+        if checkpoint.stored() == 0 {
+            self.site.metrics.ready();
+        }
+        let stop = self.site.stop.clone();
+        loop {
+            let entry = tokio::select! {
+                () = stop.cancelled() => break,
+                entry = reader.next_within(IDLE) => entry?,
+            };
+            let Some(entry) = entry else {
+                self.site.metrics.ready();
+                checkpoint.flush().await?;
+                continue;
+            };
+            let silent = checkpoint.covers(entry.sequence);
+            match self.observe(&entry).await? {
+                Ok((patient, snapshots)) if !silent => {
+                    self.site.metrics.count(Counter::ObservationsAccepted, "");
+                    for snapshot in snapshots {
+                        self.attest(&patient, snapshot, entry.stored_at_ms).await?;
+                    }
+                }
+                Err(rejection) if !silent => self.dead_letter(&entry, &rejection).await?,
+                Ok(_) | Err(_) => {}
+            }
+            if !silent {
+                self.site.metrics.ready();
+                checkpoint.advance(entry.sequence).await?;
+            }
+        }
+        checkpoint.flush().await?;
+        Ok(())
+    }
+
+    /// Takes one message into its patient's window; the windows that it closed.
+    async fn observe(&mut self, entry: &Entry) -> Result<Result<(PatientId, Vec<WindowSnapshot>), Rejection>> {
+        let received = Timestamp::from_millis(entry.stored_at_ms);
+        let observation = match Observation::decode(&entry.payload, received, &self.limits) {
+            Ok(observation) => observation,
+            Err(rejection) => return Ok(Err(rejection)),
+        };
+        let patient = observation.patient().clone();
+        if !self.patients.contains_key(&patient) {
+            if self.patients.len() >= PATIENTS_MAX {
+                anyhow::bail!("more than {PATIENTS_MAX} patients on one oracle: spread the partitions over more replicas");
+            }
+            let enrolment = self.enrolments.find(&patient).await?;
+            let window = PatientWindow::new(WindowConfig::default());
+            self.patients.insert(patient.clone(), Patient { window, enrolment });
+        }
+        let state = self.patients.get_mut(&patient).context("the patient was just inserted")?;
+        Ok(state.window.observe(&observation).map(|snapshots| (patient, snapshots)))
+    }
+
+    /// Signs a window under the patient's mandate and publishes it; withholds it where there is no live consent.
+    async fn attest(&mut self, patient: &PatientId, snapshot: WindowSnapshot, observed_at_ms: u64) -> Result<()> {
+        let partition = self.partitioner.of(patient);
+        let Some(enrolment) = self.enrolment(patient).await? else {
+            self.site.metrics.count(Counter::WindowsWithheld, "not_enrolled");
+            return Ok(());
+        };
+        if !self.registries.mandate_is_live(&enrolment.mandate) {
+            self.site.metrics.count(Counter::WindowsWithheld, "mandate_not_live");
+            return Ok(());
+        }
+        let window = self.sign(&enrolment, &snapshot, observed_at_ms)?;
+        let subject = subject::window(partition);
+        self.site.bus.publish(Stream::Windows, subject, &window.message_id(), window.encode()).await?;
+        self.site.metrics.count(Counter::WindowsAttested, "");
+        Ok(())
+    }
+
+    async fn enrolment(&mut self, patient: &PatientId) -> Result<Option<Enrolment>> {
+        let known = self.patients.get(patient).and_then(|state| state.enrolment.clone());
+        if known.is_some() {
+            return Ok(known);
+        }
+        // Enrolled since the first observation came: look again.
+        let found = self.enrolments.find(patient).await?;
+        if let Some(state) = self.patients.get_mut(patient) {
+            state.enrolment.clone_from(&found);
+        }
+        Ok(found)
+    }
+
+    fn sign(&self, enrolment: &Enrolment, snapshot: &WindowSnapshot, observed_at_ms: u64) -> Result<AttestedWindow> {
+        let end_s = snapshot.end.as_seconds();
+        let schema = self.schema.hash();
+        let features = self.schema.features(&convert::clinical_state(snapshot));
+        let salt = enrolment.salt(end_s);
+        let commitment = hygeia_zkml::statement::commit(schema, &features, &hygeia_zkml::statement::Salt::new(salt))?;
+        let signature = self.signer.attest(enrolment.mandate.into_bytes(), end_s, schema, commitment.to_bytes())?;
+        Ok(AttestedWindow {
+            v: V1,
+            window_id: AttestedWindow::id(&enrolment.mandate, end_s, &B32::new(schema)),
+            mandate: enrolment.mandate,
+            end: end_s,
+            schema: B32::new(schema),
+            features,
+            salt: Salt::new(salt),
+            commitment: B32::new(commitment.to_bytes()),
+            oracle: Address::new(self.signer.address().into_array()),
+            signature: Signature::new(signature),
+            clinical: ClinicalSummary::from(snapshot),
+            observed_at_ms,
+            emitted_at_ms: now_ms(),
+        })
+    }
+
+    async fn dead_letter(&self, entry: &Entry, rejection: &Rejection) -> Result<()> {
+        let reason = rejection.reason();
+        let letter = DeadLetter {
+            v: V1,
+            reason: reason.to_owned(),
+            digest: keyed_digest(&self.network_key, &entry.payload),
+            stream_sequence: entry.sequence,
+            received_at_ms: entry.stored_at_ms,
+        };
+        self.site.bus.publish(Stream::DeadLetters, subject::dead_letter(reason), &letter.message_id(), letter.encode()).await?;
+        self.site.metrics.count(Counter::ObservationsDeadLettered, reason);
+        tracing::debug!(reason, sequence = entry.sequence, "observation dead-lettered");
+        Ok(())
+    }
+}

@@ -1,0 +1,178 @@
+//! Hop 6: from a proof request to a receipt.
+//!
+//! Runs the network again in integers, proves, verifies the proof, and only then publishes. A request whose window
+//! does not open its commitment or does not give its score is refused before any work is done on it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use hygeia_protocol::message::{B32, HexBytes, Message, ProofRequest, Receipt, V1};
+use hygeia_protocol::subject::{self, Stream};
+use hygeia_zkml::PROOF_SYSTEM_ID;
+use hygeia_zkml::engine::Engine as _;
+use hygeia_zkml::engine::native::NativeEngine;
+use hygeia_zkml::statement::{self, Salt};
+use thiserror::Error;
+
+use super::Site;
+use super::sentinel::wait_for_approval;
+use crate::clock::now_ms;
+use crate::bus::{Job, WorkQueue};
+use crate::chain::registry::Registries;
+use crate::cli::ProverArgs;
+use crate::{keys, models};
+use crate::telemetry::Counter;
+
+/// Name of the queue all provers share.
+const QUEUE: &str = "prover";
+
+/// Why a request gets no proof.
+#[derive(Debug, Error)]
+pub enum ProveError {
+    /// The request is for another model than this prover holds keys of.
+    #[error("the request names another model")]
+    OtherModel,
+    /// The window's commitment is not that of its features and salt.
+    #[error("the window does not open its commitment")]
+    WrongCommitment,
+    /// The network gives another score than the alert carried.
+    #[error("the network gives another score than was alerted")]
+    WrongScore,
+    /// The engine failed; its message names no value.
+    #[error("the engine failed")]
+    Engine(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl ProveError {
+    fn label(&self) -> &'static str {
+        match self {
+            Self::OtherModel => "other_model",
+            Self::WrongCommitment => "wrong_commitment",
+            Self::WrongScore => "wrong_score",
+            Self::Engine(_) => "engine",
+        }
+    }
+}
+
+/// Runs the prover until the site stops.
+pub async fn run(site: Site, args: ProverArgs) -> Result<()> {
+    let model = models::load(args.model.as_deref())?;
+    let chain = site.chain(None).await?;
+    let registries = Registries::watch(chain, site.deployment.clone(), site.stop.clone()).await?;
+    wait_for_approval(&site, &registries, model.hash()).await?;
+
+    tracing::info!(keys = %args.keys_dir.display(), "opening the proving keys (made when absent)");
+    let engine = keys::open_engine(&model, &args.keys_dir, args.threads).await?;
+    let approved = registries.models_of(model.hash());
+    if !approved.iter().any(|m| m.verifying_key == engine.verifying_key_hash() && m.circuit == engine.circuit_hash()) {
+        bail!(
+            "the verifying key {} is refused: the chain approves another key for model {}",
+            hex::encode(engine.verifying_key_hash()),
+            hex::encode(model.hash()),
+        );
+    }
+    tracing::info!(verifying_key = hex::encode(engine.verifying_key_hash()), "prover ready");
+    let prover = Prover { engine: Arc::new(engine), model_hash: model.hash(), registries, site };
+    prover.work().await
+}
+
+struct Prover {
+    site: Site,
+    engine: Arc<NativeEngine>,
+    model_hash: [u8; 32],
+    registries: Registries,
+}
+
+impl Prover {
+    async fn work(&self) -> Result<()> {
+        let mut queue = WorkQueue::open(&self.site.bus, Stream::ProofRequests, QUEUE).await?;
+        self.site.metrics.ready();
+        loop {
+            let job = tokio::select! {
+                () = self.site.stop.cancelled() => return Ok(()),
+                job = queue.next() => job?,
+            };
+            self.handle(job).await?;
+        }
+    }
+
+    async fn handle(&self, job: Job) -> Result<()> {
+        let request = match ProofRequest::decode(job.payload()) {
+            Ok(request) => request,
+            Err(reason) => {
+                tracing::warn!(%reason, "a message in the proof queue is no request");
+                return Ok(job.done().await?);
+            }
+        };
+        let alert = request.alert_id;
+        match job.while_working(self.prove(request)).await {
+            Ok(receipt) => {
+                self.site
+                    .bus
+                    .publish(Stream::Receipts, subject::RECEIPT.to_owned(), &receipt.message_id(), receipt.encode())
+                    .await?;
+                self.site.metrics.count(Counter::ProofsPublished, "");
+                tracing::info!(%alert, prove_ms = receipt.prove_ms, "proof verified and published");
+            }
+            Err(error) => {
+                self.site.metrics.count(Counter::ProofsFailed, error.label());
+                tracing::error!(%alert, kind = error.label(), "no proof for an alert: this is an incident");
+            }
+        }
+        Ok(job.done().await?)
+    }
+
+    async fn prove(&self, request: ProofRequest) -> Result<Receipt, ProveError> {
+        self.check(&request)?;
+        let engine = self.engine.clone();
+        let features = request.window.features.clone();
+        let salt = Salt::new(*request.window.salt.expose());
+        let started = Instant::now();
+        let proof = tokio::task::spawn_blocking(move || engine.prove(&features, &salt))
+            .await
+            .map_err(|e| ProveError::Engine(Box::new(e)))?
+            .map_err(|e| ProveError::Engine(Box::new(e)))?;
+        if proof.public.score != request.score {
+            return Err(ProveError::WrongScore);
+        }
+        Ok(self.receipt(request, proof.bytes, started.elapsed()))
+    }
+
+    fn check(&self, request: &ProofRequest) -> Result<(), ProveError> {
+        let approved = !self.registries.policies_of(self.model_hash).is_empty();
+        if request.model.as_bytes() != &self.model_hash || !approved {
+            return Err(ProveError::OtherModel);
+        }
+        let window = &request.window;
+        let salt = Salt::new(*window.salt.expose());
+        let commitment = statement::commit(*window.schema.as_bytes(), &window.features, &salt)
+            .map_err(|e| ProveError::Engine(Box::new(e)))?;
+        match commitment.to_bytes() == *window.commitment.as_bytes() {
+            true => Ok(()),
+            false => Err(ProveError::WrongCommitment),
+        }
+    }
+
+    fn receipt(&self, request: ProofRequest, proof: Vec<u8>, took: Duration) -> Receipt {
+        Receipt {
+            v: V1,
+            receipt_id: Receipt::id(&request.alert_id, &B32::new(self.engine.circuit_hash())),
+            alert_id: request.alert_id,
+            mandate: request.window.mandate,
+            policy: request.policy,
+            model: request.model,
+            circuit: B32::new(self.engine.circuit_hash()),
+            verifying_key: B32::new(self.engine.verifying_key_hash()),
+            proof_system: PROOF_SYSTEM_ID.to_owned(),
+            commitment: request.window.commitment,
+            score: request.score,
+            proof: HexBytes::new(proof),
+            end: request.window.end,
+            oracle: request.window.oracle,
+            signature: request.window.signature,
+            proved_at_ms: now_ms(),
+            prove_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+}

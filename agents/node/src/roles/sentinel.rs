@@ -1,0 +1,303 @@
+//! Hops 4 and 5: from attested windows to scores, and from scores to alerts.
+//!
+//! Windows are scored in batches that wait a few milliseconds at most. Triage decides per mandate and policy; an alert
+//! goes out as soon as it is decided, then the request for its proof, then the ledger's line.
+
+use std::collections::HashMap;
+use std::num::NonZeroU32;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota, RateLimiter};
+use hygeia_inference::engine::CandleEngine;
+use hygeia_inference::package::ModelPackage;
+use hygeia_protocol::message::{Alert, AttestedWindow, B32, Message, ProofMode, ProofRequest, ScoredWindow, V1};
+use hygeia_protocol::subject::{self, Partition, Stream};
+use hygeia_protocol::time::Timestamp;
+use hygeia_protocol::triage::{Triage, TriageOutcome, TriagePolicy};
+
+use super::{Site, patience};
+use crate::clock::now_ms;
+use crate::bus::{Checkpoint, Entry, OrderedReader};
+use crate::chain::registry::{ActivePolicy, Registries};
+use crate::cli::SentinelArgs;
+use crate::explain;
+use crate::models;
+use crate::memory::{CaseMemory, Embedding};
+use crate::telemetry::Counter;
+
+/// Windows scored at a time at most: past this the matrix product no longer gets cheaper per window.
+const BATCH_MAX: usize = 64;
+/// How long a window may wait for others to share its batch.
+const BATCH_DEADLINE: Duration = Duration::from_millis(2);
+/// Without a message for this long the checkpoint is written down.
+const IDLE: Duration = Duration::from_millis(500);
+/// Below the threshold by this many score units (2^-10 of log-odds) an alarm counts as over: hysteresis.
+const CLEAR_MARGIN: i64 = 256;
+/// A score this far above the last alerted one is an escalation, which nothing may hold back.
+const ESCALATION_STEP: i64 = 1024;
+/// Alerts per patient and minute.
+const PATIENT_ALERTS_PER_MINUTE: NonZeroU32 = NonZeroU32::new(6).unwrap();
+/// Alerts per ward and minute: more than a person can answer is noise.
+const WARD_ALERTS_PER_MINUTE: NonZeroU32 = NonZeroU32::new(600).unwrap();
+
+/// Runs the sentinel until the site stops.
+pub async fn run(site: Site, args: SentinelArgs) -> Result<()> {
+    let model = models::load(args.model.as_deref())?;
+    let chain = site.chain(None).await?;
+    let registries = Registries::watch(chain, site.deployment.clone(), site.stop.clone()).await?;
+    let approved = wait_for_approval(&site, &registries, model.hash()).await?;
+    tracing::info!(model = hex::encode(model.hash()), policies = approved, "sentinel runs an approved model");
+    let mut sentinel = Sentinel {
+        engine: CandleEngine::new(model.network(), &candle_core::Device::Cpu)?,
+        memory: CaseMemory::open(args.qdrant.as_deref(), &hex::encode(model.hash()))?,
+        ward: args.ward,
+        model,
+        registries,
+        triage: HashMap::new(),
+        last_end: HashMap::new(),
+        patient_limit: RateLimiter::keyed(Quota::per_minute(PATIENT_ALERTS_PER_MINUTE)),
+        ward_limit: RateLimiter::direct(Quota::per_minute(WARD_ALERTS_PER_MINUTE)),
+        site,
+    };
+    sentinel.follow().await
+}
+
+/// Waits until a live policy names the model, for as long as the site's patience; then refuses it by its hash.
+pub async fn wait_for_approval(site: &Site, registries: &Registries, model_hash: [u8; 32]) -> Result<usize> {
+    let until = Instant::now() + patience(&site.connect);
+    loop {
+        let policies = registries.policies_of(model_hash).len();
+        if policies > 0 {
+            return Ok(policies);
+        }
+        if Instant::now() >= until {
+            bail!(
+                "model {} is refused: no active policy on chain {} approves it (policy registry {})",
+                hex::encode(model_hash),
+                site.deployment.chain_id,
+                site.deployment.policy_registry,
+            );
+        }
+        tokio::select! {
+            () = site.stop.cancelled() => bail!("stopped while waiting for model {} to be approved", hex::encode(model_hash)),
+            () = tokio::time::sleep(Duration::from_millis(250)) => {}
+        }
+    }
+}
+
+struct Sentinel {
+    site: Site,
+    ward: String,
+    model: ModelPackage,
+    engine: CandleEngine,
+    memory: CaseMemory,
+    registries: Registries,
+    triage: HashMap<(B32, B32), Triage>,
+    /// End of the newest window of each mandate: an older or equal one is a repetition.
+    last_end: HashMap<B32, u64>,
+    patient_limit: DefaultKeyedRateLimiter<B32>,
+    ward_limit: DefaultDirectRateLimiter,
+}
+
+/// A window with what is known of its way here.
+struct Arrived {
+    sequence: u64,
+    partition: Partition,
+    window: AttestedWindow,
+}
+
+impl Sentinel {
+    async fn follow(&mut self) -> Result<()> {
+        let mut checkpoint = Checkpoint::load(&self.site.bus, "sentinel").await?;
+        let mut reader = OrderedReader::open(&self.site.bus, Stream::Windows, Vec::new(), 1).await?;
+        if checkpoint.stored() == 0 {
+            self.site.metrics.ready();
+        }
+        let stop = self.site.stop.clone();
+        loop {
+            let first = tokio::select! {
+                () = stop.cancelled() => break,
+                entry = reader.next_within(IDLE) => entry?,
+            };
+            let Some(first) = first else {
+                self.site.metrics.ready();
+                checkpoint.flush().await?;
+                continue;
+            };
+            let batch = collect_batch(&mut reader, first).await?;
+            let last = batch.last().map_or(0, |entry| entry.sequence);
+            self.handle(batch, &checkpoint).await?;
+            if !checkpoint.covers(last) {
+                self.site.metrics.ready();
+                checkpoint.advance(last).await?;
+            }
+        }
+        checkpoint.flush().await?;
+        Ok(())
+    }
+
+    async fn handle(&mut self, batch: Vec<Entry>, checkpoint: &Checkpoint) -> Result<()> {
+        let arrived: Vec<Arrived> = batch.into_iter().filter_map(|entry| self.admit(entry)).collect();
+        let features: Vec<Vec<i32>> = arrived.iter().map(|a| a.window.features.clone()).collect();
+        let scores = self.engine.score_batch(&features)?;
+        for (arrived, score) in arrived.into_iter().zip(scores) {
+            let silent = checkpoint.covers(arrived.sequence);
+            if !silent {
+                self.site.metrics.count(Counter::WindowsScored, "");
+            }
+            for policy in self.registries.policies_of(self.model.hash()) {
+                self.decide(&arrived, score, &policy, silent).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a window in if it is new, made for this model's schema, and its mandate is live.
+    fn admit(&mut self, entry: Entry) -> Option<Arrived> {
+        let window = match AttestedWindow::decode(&entry.payload) {
+            Ok(window) => window,
+            Err(reason) => {
+                tracing::warn!(sequence = entry.sequence, %reason, "a message in the window stream is no window");
+                return None;
+            }
+        };
+        let partition = subject::partition_of(&entry.subject)?;
+        let fits = window.schema.as_bytes() == &self.model.schema().hash() && window.features.len() == self.model.schema().len();
+        if !fits {
+            tracing::warn!(sequence = entry.sequence, "a window of another feature schema is left to another sentinel");
+            return None;
+        }
+        let newest = self.last_end.entry(window.mandate).or_insert(0);
+        if window.end <= *newest {
+            return None;
+        }
+        *newest = window.end;
+        Some(Arrived { sequence: entry.sequence, partition, window })
+    }
+
+    async fn decide(&mut self, arrived: &Arrived, score: i64, policy: &ActivePolicy, silent: bool) -> Result<()> {
+        let window = &arrived.window;
+        if !self.registries.mandate_is_live(&window.mandate) {
+            return Ok(());
+        }
+        let triage = self
+            .triage
+            .entry((window.mandate, policy.id))
+            .or_insert_with(|| Triage::new(triage_policy(policy)));
+        let outcome = triage.step(score, Timestamp::from_seconds(window.end));
+        if silent {
+            return Ok(());
+        }
+        let label = match outcome {
+            TriageOutcome::Quiet | TriageOutcome::Cleared => outcome.label(),
+            TriageOutcome::Suppressed { .. } => self.suppressed(outcome.label()),
+            TriageOutcome::Alert { escalation } => self.alert_within_limits(arrived, score, policy, escalation).await?,
+        };
+        self.write_ledger(arrived, score, label).await
+    }
+
+    async fn alert_within_limits(&mut self, arrived: &Arrived, score: i64, policy: &ActivePolicy, escalation: bool) -> Result<&'static str> {
+        let within = self.patient_limit.check_key(&arrived.window.mandate).is_ok() && self.ward_limit.check().is_ok();
+        if !within && !escalation {
+            return Ok(self.suppressed("suppressed_rate_limit"));
+        }
+        self.alert(arrived, score, policy, escalation).await?;
+        Ok(TriageOutcome::Alert { escalation }.label())
+    }
+
+    fn suppressed(&self, reason: &'static str) -> &'static str {
+        self.site.metrics.count(Counter::AlertsSuppressed, reason);
+        reason
+    }
+
+    async fn alert(&mut self, arrived: &Arrived, score: i64, policy: &ActivePolicy, escalation: bool) -> Result<()> {
+        let window = &arrived.window;
+        let embedding = Embedding::of(self.model.network(), &window.features)?;
+        let alert = Alert {
+            v: V1,
+            alert_id: Alert::id(&window.window_id, &policy.id, &B32::new(self.model.hash())),
+            window_id: window.window_id,
+            mandate: window.mandate,
+            ward: self.ward.clone(),
+            policy: policy.id,
+            model: B32::new(self.model.hash()),
+            score,
+            threshold: policy.threshold,
+            probability_ppm: Some(self.model.calibration().probability_ppm(score)),
+            escalation,
+            end: window.end,
+            observed_at_ms: window.observed_at_ms,
+            raised_at_ms: now_ms(),
+            contributions: explain::contributions(&self.model, &window.clinical, &window.features)?,
+            similar: self.memory.nearest(&embedding).await,
+        };
+        self.site
+            .bus
+            .publish(Stream::Alerts, subject::alert(arrived.partition), &alert.message_id(), alert.encode())
+            .await?;
+        let kind = if escalation { "escalation" } else { "new" };
+        self.site.metrics.count(Counter::AlertsRaised, kind);
+        tracing::info!(alert = %alert.alert_id, kind, "alert raised");
+
+        let request = ProofRequest {
+            v: V1,
+            alert_id: alert.alert_id,
+            window: window.clone(),
+            policy: policy.id,
+            model: alert.model,
+            score,
+            requested_at_ms: now_ms(),
+            mode: ProofMode::Alert,
+        };
+        self.site
+            .bus
+            .publish(Stream::ProofRequests, subject::PROVE_REQUEST.to_owned(), &request.message_id(), request.encode())
+            .await?;
+        self.memory.remember(&alert.alert_id, embedding, score);
+        Ok(())
+    }
+
+    async fn write_ledger(&self, arrived: &Arrived, score: i64, outcome: &str) -> Result<()> {
+        let window = &arrived.window;
+        let line = ScoredWindow {
+            v: V1,
+            window_id: window.window_id,
+            mandate: window.mandate,
+            end: window.end,
+            model: B32::new(self.model.hash()),
+            score,
+            commitment: window.commitment,
+            scored_at_ms: now_ms(),
+            engine: format!("candle-cpu-{}", self.engine.dtype().as_str()),
+            outcome: outcome.to_owned(),
+        };
+        self.site
+            .bus
+            .publish(Stream::Ledger, subject::ledger(arrived.partition), &line.message_id(), line.encode())
+            .await?;
+        Ok(())
+    }
+}
+
+fn triage_policy(policy: &ActivePolicy) -> TriagePolicy {
+    TriagePolicy {
+        threshold: policy.threshold,
+        clear_below: policy.threshold - CLEAR_MARGIN,
+        cool_down_s: policy.cool_down_s,
+        escalation_step: ESCALATION_STEP,
+    }
+}
+
+async fn collect_batch(reader: &mut OrderedReader, first: Entry) -> Result<Vec<Entry>> {
+    let deadline = Instant::now() + BATCH_DEADLINE;
+    let mut batch = vec![first];
+    while batch.len() < BATCH_MAX {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match reader.next_within(left).await? {
+            Some(entry) => batch.push(entry),
+            None => break,
+        }
+    }
+    Ok(batch)
+}

@@ -1,0 +1,131 @@
+//! Hop 7: from a receipt to a settlement on the chain.
+//!
+//! The chain is asked before anything is sent and again after; the broker's word is never taken for the chain's. One
+//! receipt at a time: nonces are consecutive, and a stuck transaction is seen and bumped before the next is sent.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use anyhow::Result;
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use hygeia_protocol::message::{B32, Message, Receipt, Settlement, SettlementStatus, V1};
+use hygeia_protocol::subject::{self, Stream};
+
+use super::{Site, required};
+use crate::clock::now_ms;
+use crate::bus::{Job, WorkQueue};
+use crate::chain::load_signer;
+use crate::chain::transaction::{Outcome, Triggers};
+use crate::cli::StewardArgs;
+use crate::telemetry::Counter;
+
+/// Name of the queue all stewards share.
+const QUEUE: &str = "steward";
+/// Transactions per minute of one signer: a runaway loop must not empty its account.
+const TRANSACTIONS_PER_MINUTE: NonZeroU32 = NonZeroU32::new(120).unwrap();
+/// Pause before a receipt is tried again that the chain could not be asked about.
+const RETRY_PAUSE: Duration = Duration::from_secs(2);
+
+/// Runs the steward until the site stops.
+pub async fn run(site: Site, args: StewardArgs) -> Result<()> {
+    let key_file = required(args.key_file, "--signer-key-file", "the steward pays for transactions")?;
+    let signer = load_signer(&key_file)?;
+    let account = signer.address();
+    let chain = site.chain(Some(signer)).await?;
+    let triggers = Triggers::open(chain, account, &site.deployment, args.confirmations, &site.bus).await?;
+    let steward = Steward { limit: RateLimiter::direct(Quota::per_minute(TRANSACTIONS_PER_MINUTE)), triggers, site };
+    tracing::info!(%account, "steward ready");
+    steward.work().await
+}
+
+struct Steward {
+    site: Site,
+    triggers: Triggers,
+    limit: DefaultDirectRateLimiter,
+}
+
+impl Steward {
+    async fn work(&self) -> Result<()> {
+        let mut queue = WorkQueue::open(&self.site.bus, Stream::Receipts, QUEUE).await?;
+        self.site.metrics.ready();
+        loop {
+            let job = tokio::select! {
+                () = self.site.stop.cancelled() => return Ok(()),
+                job = queue.next() => job?,
+            };
+            self.handle(job).await?;
+        }
+    }
+
+    async fn handle(&self, job: Job) -> Result<()> {
+        let receipt = match Receipt::decode(job.payload()) {
+            Ok(receipt) => receipt,
+            Err(reason) => {
+                tracing::warn!(%reason, "a message in the receipt stream is no receipt");
+                return Ok(job.done().await?);
+            }
+        };
+        let outcome = job.while_working(self.settle(&receipt)).await;
+        let Some(outcome) = outcome else { return Ok(()) };
+        let settlement = self.record(&receipt, outcome);
+        self.site
+            .bus
+            .publish(Stream::Settlements, subject::SETTLEMENT.to_owned(), &settlement.message_id(), settlement.encode())
+            .await?;
+        Ok(job.done().await?)
+    }
+
+    /// Tries until the chain has answered one way or the other; `None` when the process is asked to end before.
+    async fn settle(&self, receipt: &Receipt) -> Option<Outcome> {
+        loop {
+            self.limit.until_ready().await;
+            let error = tokio::select! {
+                () = self.site.stop.cancelled() => return None,
+                outcome = self.triggers.settle(receipt) => match outcome {
+                    Ok(outcome) => return Some(outcome),
+                    Err(error) => error,
+                },
+            };
+            tracing::warn!(receipt = receipt.receipt_id.to_hex(), reason = %error, "the chain gave no answer; trying again");
+            tokio::time::sleep(RETRY_PAUSE).await;
+        }
+    }
+
+    fn record(&self, receipt: &Receipt, outcome: Outcome) -> Settlement {
+        let settled_at_ms = now_ms();
+        match outcome {
+            Outcome::Triggered { trigger_id, transaction, block, gas_used } => {
+                self.site.metrics.count(Counter::TriggersAccepted, "");
+                tracing::info!(receipt = receipt.receipt_id.to_hex(), %transaction, block, gas_used, "care triggered");
+                Settlement {
+                    v: V1,
+                    receipt_id: receipt.receipt_id,
+                    alert_id: receipt.alert_id,
+                    trigger_id: B32::new(trigger_id.0),
+                    transaction: B32::new(transaction.0),
+                    block,
+                    gas_used,
+                    status: SettlementStatus::Triggered,
+                    reason: None,
+                    settled_at_ms,
+                }
+            }
+            Outcome::Refused { reason } => {
+                self.site.metrics.count(Counter::TriggersRefused, &reason);
+                tracing::info!(receipt = receipt.receipt_id.to_hex(), reason, "the chain refuses the receipt");
+                Settlement {
+                    v: V1,
+                    receipt_id: receipt.receipt_id,
+                    alert_id: receipt.alert_id,
+                    trigger_id: B32::new([0; 32]),
+                    transaction: B32::new([0; 32]),
+                    block: 0,
+                    gas_used: 0,
+                    status: SettlementStatus::Refused,
+                    reason: Some(reason),
+                    settled_at_ms,
+                }
+            }
+        }
+    }
+}

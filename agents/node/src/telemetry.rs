@@ -1,0 +1,154 @@
+//! The telemetry schema: every metric and label value of the node stands here. Changing one is a change of interface.
+//!
+//! A label never holds anything about a patient: it is one of a fixed set of words.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::{Context, Result};
+use axum::{Router, http::StatusCode, routing::get};
+use tokio_util::sync::CancellationToken;
+
+/// Names of the counters, with what they count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Counter {
+    /// Observations accepted into a patient's window.
+    ObservationsAccepted,
+    /// Observations refused; label: the reason.
+    ObservationsDeadLettered,
+    /// Windows attested and published.
+    WindowsAttested,
+    /// Windows not attested; label: why (no mandate, mandate not live).
+    WindowsWithheld,
+    /// Windows scored.
+    WindowsScored,
+    /// Alerts published; label: `new` or `escalation`.
+    AlertsRaised,
+    /// Alerts held back; label: why (cool-down, patient's limit, ward's limit).
+    AlertsSuppressed,
+    /// Proofs made, verified and published.
+    ProofsPublished,
+    /// Proof requests that ended without a proof; label: the error's variant.
+    ProofsFailed,
+    /// Triggers accepted by the chain.
+    TriggersAccepted,
+    /// Receipts the chain refused; label: the contract's error.
+    TriggersRefused,
+}
+
+impl Counter {
+    fn name_and_help(self) -> (&'static str, &'static str) {
+        match self {
+            Self::ObservationsAccepted => ("hygeia_observations_accepted_total", "Observations taken into a window"),
+            Self::ObservationsDeadLettered => ("hygeia_observations_dead_lettered_total", "Observations refused, by reason"),
+            Self::WindowsAttested => ("hygeia_windows_attested_total", "Windows attested and published"),
+            Self::WindowsWithheld => ("hygeia_windows_withheld_total", "Windows not attested, by reason"),
+            Self::WindowsScored => ("hygeia_windows_scored_total", "Windows scored"),
+            Self::AlertsRaised => ("hygeia_alerts_raised_total", "Alerts published, by kind"),
+            Self::AlertsSuppressed => ("hygeia_alerts_suppressed_total", "Alerts held back, by reason"),
+            Self::ProofsPublished => ("hygeia_proofs_published_total", "Proofs verified and published"),
+            Self::ProofsFailed => ("hygeia_proofs_failed_total", "Proof requests without a proof, by error"),
+            Self::TriggersAccepted => ("hygeia_triggers_accepted_total", "Care triggers accepted by the chain"),
+            Self::TriggersRefused => ("hygeia_triggers_refused_total", "Receipts refused by the chain, by error"),
+        }
+    }
+}
+
+/// The counters of one process. Cheap to clone: all clones count together.
+#[derive(Clone, Default)]
+pub struct Metrics {
+    // Held for nanoseconds per increment; a lock keeps label sets open without unsafe code.
+    counts: Arc<Mutex<BTreeMap<(Counter, String), u64>>>,
+    ready: Arc<AtomicBool>,
+}
+
+impl Metrics {
+    /// Adds one to `counter` under `label` (empty for none).
+    pub fn count(&self, counter: Counter, label: &str) {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        *counts.entry((counter, label.to_owned())).or_default() += 1;
+    }
+
+    /// The role has connected and rebuilt its state: `/readyz` answers 200 from now on.
+    pub fn ready(&self) {
+        self.ready.store(true, Ordering::Release);
+    }
+
+    /// Prometheus' text format.
+    pub fn render(&self) -> String {
+        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut text = String::new();
+        let mut last = "";
+        for ((counter, label), value) in counts.iter() {
+            let (name, help) = counter.name_and_help();
+            if name != last {
+                let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} counter");
+                last = name;
+            }
+            let _ = match label.as_str() {
+                "" => writeln!(text, "{name} {value}"),
+                label => writeln!(text, "{name}{{kind=\"{label}\"}} {value}"),
+            };
+        }
+        text
+    }
+}
+
+/// Serves `/healthz`, `/readyz` and `/metrics` until `stop`.
+pub async fn serve_health(address: SocketAddr, metrics: Metrics, stop: CancellationToken) -> Result<()> {
+    let listener = tokio::net::TcpListener::bind(address)
+        .await
+        .with_context(|| format!("listening on {address} for health checks"))?;
+    let ready = metrics.clone();
+    let router = Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route(
+            "/readyz",
+            get(move || async move {
+                match ready.ready.load(Ordering::Acquire) {
+                    true => (StatusCode::OK, "ready\n"),
+                    false => (StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
+                }
+            }),
+        )
+        .route("/metrics", get(move || async move { metrics.render() }));
+    axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await?;
+    Ok(())
+}
+
+/// Sends the program's own log to standard error, as JSON lines or for a person's eyes.
+pub fn init_log(json: bool) {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("HYGEIA_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,async_nats=warn,alloy=warn"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second initialisation (several roles in one test process) is harmless and ignored.
+    let _ = if json { builder.json().try_init() } else { builder.compact().try_init() };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::expect;
+
+    #[test]
+    fn renders_prometheus_text() {
+        let metrics = Metrics::default();
+        metrics.count(Counter::ObservationsAccepted, "");
+        metrics.count(Counter::AlertsRaised, "new");
+        metrics.count(Counter::AlertsRaised, "new");
+        metrics.count(Counter::AlertsRaised, "escalation");
+        expect![[r#"
+            # HELP hygeia_observations_accepted_total Observations taken into a window
+            # TYPE hygeia_observations_accepted_total counter
+            hygeia_observations_accepted_total 1
+            # HELP hygeia_alerts_raised_total Alerts published, by kind
+            # TYPE hygeia_alerts_raised_total counter
+            hygeia_alerts_raised_total{kind="escalation"} 1
+            hygeia_alerts_raised_total{kind="new"} 2
+        "#]]
+        .assert_eq(&metrics.render());
+    }
+}

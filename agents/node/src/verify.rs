@@ -1,0 +1,94 @@
+//! `hygeia verify`: anyone checks a receipt, offline with the verifying key, and against a chain when one is named.
+
+use std::path::Path;
+use std::time::Duration;
+
+use alloy::primitives::{B256, Bytes, U256};
+use anyhow::{Context, Result, bail};
+use hygeia_policies::{InferenceVerifier, PolicyRegistry, ids};
+use hygeia_protocol::message::{Message, Receipt};
+use hygeia_zkml::engine::native::{self, VerifyingKeyFile};
+use hygeia_zkml::statement::{Commitment, PublicInputs};
+
+use crate::chain::{Chain, Deployment};
+use crate::cli::VerifyArgs;
+use crate::{keys, models};
+
+/// How long the chain may take to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Largest receipt file read; a receipt takes about six kilobytes.
+const RECEIPT_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Checks the receipt and prints each check; `Ok(false)` when one of them does not hold.
+pub async fn command(args: &VerifyArgs) -> Result<bool> {
+    let receipt = read_receipt(&args.receipt)?;
+    let key = match &args.verifying_key {
+        Some(path) => VerifyingKeyFile::load(path)?,
+        None => {
+            eprintln!("no --verifying-key given: taking that of the shipped model from {}", args.keys_dir.display());
+            let engine = keys::open_engine(&models::load(None)?, &args.keys_dir, 0).await?;
+            VerifyingKeyFile::from_bytes(engine.verifying_key().bytes().to_vec())?
+        }
+    };
+    let mut verdict = Verdict::default();
+    verify_offline(&receipt, &key, &mut verdict);
+    if let Some(url) = &args.chain {
+        verify_on_chain(&receipt, url, &args.deployment, &mut verdict).await?;
+    }
+    println!("{}", if verdict.failed == 0 { "The receipt holds." } else { "THE RECEIPT DOES NOT HOLD." });
+    Ok(verdict.failed == 0)
+}
+
+/// Checks the proof against the verifying key; needs no network.
+pub fn verify_offline(receipt: &Receipt, key: &VerifyingKeyFile, verdict: &mut Verdict) {
+    verdict.check("the key is the one the receipt names", key.hash() == *receipt.verifying_key.as_bytes());
+    verdict.check("the circuit is the one the receipt names", key.circuit_hash() == *receipt.circuit.as_bytes());
+    verdict.check("the proof system is this program's", receipt.proof_system == hygeia_zkml::PROOF_SYSTEM_ID);
+    let proved = Commitment::from_bytes(*receipt.commitment.as_bytes()).is_ok_and(|commitment| {
+        let public = PublicInputs { commitment, score: receipt.score };
+        native::verify(key, receipt.proof.as_slice(), &public).is_ok()
+    });
+    verdict.check("the proof holds for this commitment and score", proved);
+}
+
+async fn verify_on_chain(receipt: &Receipt, url: &str, deployment: &Path, verdict: &mut Verdict) -> Result<()> {
+    let deployment = Deployment::load(deployment)?;
+    let chain = Chain::connect(url, &[], PATIENCE).await?;
+    chain.expect(&deployment)?;
+    let policies = PolicyRegistry::new(deployment.policy_registry, &chain.provider);
+    let policy = B256::from(receipt.policy.into_bytes());
+    verdict.check("the chain's policy is active", policies.isActive(policy).call().await?);
+    let Ok(terms) = policies.policyOf(policy).call().await else {
+        verdict.check("the chain knows the policy", false);
+        return Ok(());
+    };
+    let verifier = InferenceVerifier::new(deployment.inference_verifier, &chain.provider);
+    let inputs = [U256::from_be_bytes(receipt.commitment.into_bytes()), ids::score_input(receipt.score)];
+    let proof = Bytes::from(receipt.proof.as_slice().to_vec());
+    let verified = verifier.verifyPublicInputs(terms.modelId, inputs, proof).call().await;
+    verdict.check("the chain's verifier accepts the proof for the policy's model", verified.is_ok());
+    Ok(())
+}
+
+/// Reads a receipt from a file.
+pub fn read_receipt(path: &Path) -> Result<Receipt> {
+    let size = std::fs::metadata(path).with_context(|| format!("reading {}", path.display()))?.len();
+    if size > RECEIPT_BYTES_MAX {
+        bail!("{} is too large for a receipt", path.display());
+    }
+    Receipt::decode(&std::fs::read(path)?).with_context(|| format!("{} holds no receipt", path.display()))
+}
+
+/// The checks made, printed as they are made.
+#[derive(Debug, Default)]
+pub struct Verdict {
+    /// Checks that did not hold.
+    pub failed: u32,
+}
+
+impl Verdict {
+    fn check(&mut self, what: &str, holds: bool) {
+        println!("  [{}] {what}", if holds { "ok" } else { "NO" });
+        self.failed += u32::from(!holds);
+    }
+}

@@ -1,0 +1,37 @@
+//! What the tests on real parts share: the installed tools and a founded network.
+
+use std::path::{Path, PathBuf};
+
+use hygeia_node::demo::network::{Network, Setup};
+use hygeia_node::demo::processes::Tools;
+
+/// The tools `cargo xtask setup` installed; the test fails with what to do when they are absent.
+pub fn tools() -> Tools {
+    let root = tools_dir();
+    Tools::at(&root).unwrap_or_else(|error| panic!("{error:#}"))
+}
+
+/// Keys made once and shared by all tests: the model is the same.
+fn keys_dir() -> PathBuf {
+    tools_dir().join("keys")
+}
+
+fn tools_dir() -> PathBuf {
+    match std::env::var_os("HYGEIA_TOOLS_DIR") {
+        Some(dir) => PathBuf::from(dir),
+        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.tools"),
+    }
+}
+
+/// A network with a care policy of this threshold, its roles not yet started.
+pub async fn network(tools: &Tools, dir: &Path, threshold: Option<i64>) -> Network {
+    let setup = Setup {
+        tools,
+        program: PathBuf::from(env!("CARGO_BIN_EXE_hygeia")),
+        dir,
+        keys_dir: keys_dir(),
+        qdrant: None,
+        threshold,
+    };
+    Network::found(setup, &mut |step| eprintln!("> {step}")).await.unwrap_or_else(|error| panic!("{error:#}"))
+}
