@@ -1,0 +1,1 @@
+//! Criterion suites over the way of a datum.

