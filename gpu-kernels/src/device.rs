@@ -40,9 +40,7 @@ pub enum DeviceKind {
 /// A missing or failing driver means that no CUDA device is listed; it is no error.
 pub fn discover() -> Vec<DeviceReport> {
     let cpu = DeviceReport {
-        kind: DeviceKind::Cpu {
-            threads: rayon::current_num_threads(),
-        },
+        kind: DeviceKind::Cpu { threads: rayon::current_num_threads() },
         name: std::env::consts::ARCH.to_owned(),
         memory_bytes: None,
     };
@@ -60,9 +58,7 @@ fn cuda_devices() -> Vec<DeviceReport> {
 }
 
 fn query_driver() -> Vec<DeviceReport> {
-    let count = result::init()
-        .and_then(|()| result::device::get_count())
-        .unwrap_or(0);
+    let count = result::init().and_then(|()| result::device::get_count()).unwrap_or(0);
     (0..count).filter_map(query_device).collect()
 }
 
@@ -74,19 +70,14 @@ fn query_device(ordinal: i32) -> Option<DeviceReport> {
         u32::try_from(value).ok()
     };
     // SAFETY: `device` was returned by `device::get`.
-    let memory_bytes = unsafe { result::device::total_mem(device) }
-        .ok()
-        .map(|bytes| bytes as u64);
+    let memory_bytes = unsafe { result::device::total_mem(device) }.ok().map(|bytes| bytes as u64);
     let capability = (
         attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?,
         attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?,
     );
     let name = result::device::get_name(device).ok()?;
     Some(DeviceReport {
-        kind: DeviceKind::Cuda {
-            ordinal: u32::try_from(ordinal).ok()?,
-            capability,
-        },
+        kind: DeviceKind::Cuda { ordinal: u32::try_from(ordinal).ok()?, capability },
         name,
         memory_bytes,
     })
@@ -100,10 +91,6 @@ mod tests {
     fn the_cpu_is_always_found_and_nothing_panics() {
         let devices = discover();
         assert!(matches!(devices[0].kind, DeviceKind::Cpu { threads } if threads > 0));
-        assert!(
-            devices[1..]
-                .iter()
-                .all(|device| matches!(device.kind, DeviceKind::Cuda { .. }))
-        );
+        assert!(devices[1..].iter().all(|device| matches!(device.kind, DeviceKind::Cuda { .. })));
     }
 }

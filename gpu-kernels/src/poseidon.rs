@@ -43,11 +43,7 @@ pub fn constants() -> &'static Constants {
     static CONSTANTS: LazyLock<Constants> = LazyLock::new(|| {
         let (round, mds, _) = Bn254Width3::constants();
         let round_compact = compact(&round, &mds);
-        Constants {
-            round,
-            round_compact,
-            mds,
-        }
+        Constants { round, round_compact, mds }
     });
     &CONSTANTS
 }
@@ -94,13 +90,7 @@ pub fn pow5(x: Fr) -> Fr {
 
 /// Matrix times state.
 pub fn apply(mds: &[State; WIDTH], state: &State) -> State {
-    array::from_fn(|row| {
-        mds[row]
-            .iter()
-            .zip(state)
-            .map(|(entry, lane)| *entry * lane)
-            .sum()
-    })
+    array::from_fn(|row| mds[row].iter().zip(state).map(|(entry, lane)| *entry * lane).sum())
 }
 
 #[derive(Debug)]

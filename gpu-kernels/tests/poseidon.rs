@@ -6,8 +6,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 
 /// Permutation of [0, 1, 2] and hash of (1, 2) as circomlib and iden3's go and rust implementations publish it.
-const CIRCOMLIB_1_2: &str =
-    "7853200120776062878684798364095072458815029376092732009249414926327459813530";
+const CIRCOMLIB_1_2: &str = "7853200120776062878684798364095072458815029376092732009249414926327459813530";
 
 #[test]
 fn the_permutation_is_the_published_one() {
@@ -32,11 +31,7 @@ fn partial_rounds_add_to_lane_zero_only() {
     let constants = poseidon::constants();
     assert_eq!(constants.round_compact.len(), poseidon::ROUNDS);
     for (round, added) in constants.round_compact.iter().enumerate() {
-        assert_eq!(
-            poseidon::is_full_round(round),
-            added[1] != Fr::ZERO || added[2] != Fr::ZERO,
-            "round {round}"
-        );
+        assert_eq!(poseidon::is_full_round(round), added[1] != Fr::ZERO || added[2] != Fr::ZERO, "round {round}");
     }
 }
 
@@ -62,10 +57,7 @@ fn tag_order_and_every_element_change_the_digest() {
 fn a_batch_is_each_message_hashed() {
     let messages: Vec<Vec<Fr>> = (0..7).map(|n| (0..n).map(Fr::from).collect()).collect();
     let batch = CpuAccelerator.poseidon(&messages, Fr::from(5)).unwrap();
-    let single: Vec<Fr> = messages
-        .iter()
-        .map(|message| poseidon::hash(Fr::from(5), message))
-        .collect();
+    let single: Vec<Fr> = messages.iter().map(|message| poseidon::hash(Fr::from(5), message)).collect();
     assert_eq!(batch, single);
 }
 
@@ -82,9 +74,7 @@ fn textbook_permutation(mut state: poseidon::State) -> poseidon::State {
         }
         let before = state;
         for (row, lane) in state.iter_mut().enumerate() {
-            *lane = (0..3)
-                .map(|column| constants.mds[row][column] * before[column])
-                .sum();
+            *lane = (0..3).map(|column| constants.mds[row][column] * before[column]).sum();
         }
     }
     state

@@ -16,7 +16,8 @@ impl Sequence {
         z ^ (z >> 31)
     }
 
-    /// Uniform in [0, 1).
+    /// Uniform in [0, 1). Only training draws such numbers.
+    #[cfg(feature = "candle")]
     pub(crate) fn unit(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1u64 << 53) as f64
     }

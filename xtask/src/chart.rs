@@ -47,32 +47,24 @@ pub fn check(workspace: &Workspace, tools: &Tools) -> Result<()> {
         process::run(helm(workspace, tools, "lint", values).arg("--strict"))?;
         validate(workspace, tools, &rendered(workspace, name))?;
     }
-    REFUSED
-        .iter()
-        .try_for_each(|(setting, reason)| refuse(workspace, tools, setting, reason))
+    REFUSED.iter().try_for_each(|(setting, reason)| refuse(workspace, tools, setting, reason))
 }
 
 /// Every flag and variable that the chart gives a role must be one that the role's own help lists.
 pub fn fits_binary(workspace: &Workspace, tools: &Tools) -> Result<()> {
     let hygeia = demo::build_hygeia(workspace)?;
-    for object in objects(tools, &rendered(workspace, "default"))?
-        .iter()
-        .filter(|object| object["kind"] == "Deployment")
+    for object in
+        objects(tools, &rendered(workspace, "default"))?.iter().filter(|object| object["kind"] == "Deployment")
     {
         let container = &object["spec"]["template"]["spec"]["containers"][0];
         let args: Vec<_> = texts(&container["args"], |arg| arg.as_str()).collect();
         let (role, flags) = args.split_first().context("a container has no arguments")?;
         let help = process::capture(Command::new(&hygeia).args([role, "--help"]))?;
-        let flags = flags
-            .iter()
-            .map(|flag| flag.split('=').next().unwrap_or(flag).to_owned());
+        let flags = flags.iter().map(|flag| flag.split('=').next().unwrap_or(flag).to_owned());
         let variables = texts(&container["env"], |variable| variable["name"].as_str())
             .filter(|name| name.starts_with("HYGEIA_") && !UNLISTED.contains(name))
             .map(|name| format!("[env: {name}="));
-        if let Some(unknown) = flags
-            .chain(variables)
-            .find(|word| !help.contains(word.as_str()))
-        {
+        if let Some(unknown) = flags.chain(variables).find(|word| !help.contains(word.as_str())) {
             bail!("the chart gives {role} `{unknown}`, which `hygeia {role} --help` does not list");
         }
     }
@@ -85,47 +77,29 @@ pub fn settle(workspace: &Workspace, tools: &Tools, mode: Mode) -> Result<()> {
         let manifests = process::capture(&mut template(workspace, tools, values))?;
         mode.settle(&rendered(workspace, name), manifests.as_bytes())?;
     }
-    stray(workspace).map_or(Ok(()), |file| {
-        bail!("{} is rendered from no profile: remove it", file.display())
-    })
+    stray(workspace).map_or(Ok(()), |file| bail!("{} is rendered from no profile: remove it", file.display()))
 }
 
 /// The validator only warns about a kind it has no schema for; here that is a failure too.
 fn validate(workspace: &Workspace, tools: &Tools, manifests: &Path) -> Result<()> {
     let mut python = tools.python();
-    python
-        .args([
-            "-m",
-            "kubernetes_validate",
-            "--strict",
-            "--kubernetes-version",
-            KUBERNETES,
-        ])
-        .arg(manifests);
+    python.args(["-m", "kubernetes_validate", "--strict", "--kubernetes-version", KUBERNETES]).arg(manifests);
     let said = process::capture(python.current_dir(workspace.root()))?;
     if said.trim().is_empty() || !said.lines().all(|line| line.starts_with("INFO")) {
         bail!("{} does not validate:\n{said}", manifests.display());
     }
-    eprintln!(
-        "{} validates as Kubernetes {KUBERNETES}: {} objects",
-        manifests.display(),
-        said.lines().count()
-    );
+    eprintln!("{} validates as Kubernetes {KUBERNETES}: {} objects", manifests.display(), said.lines().count());
     Ok(())
 }
 
 /// The objects of a manifest file. YAML is read by the environment that validates it.
 fn objects(tools: &Tools, manifests: &Path) -> Result<Vec<Value>> {
-    let read =
-        "import json, sys, yaml; print(json.dumps(list(yaml.safe_load_all(open(sys.argv[1])))))";
+    let read = "import json, sys, yaml; print(json.dumps(list(yaml.safe_load_all(open(sys.argv[1])))))";
     let json = process::capture(tools.python().args(["-c", read]).arg(manifests))?;
     serde_json::from_str(&json).with_context(|| format!("read {}", manifests.display()))
 }
 
-fn texts<'a>(
-    list: &'a Value,
-    text: fn(&'a Value) -> Option<&'a str>,
-) -> impl Iterator<Item = &'a str> {
+fn texts<'a>(list: &'a Value, text: fn(&'a Value) -> Option<&'a str>) -> impl Iterator<Item = &'a str> {
     list.as_array().into_iter().flatten().filter_map(text)
 }
 
@@ -173,15 +147,7 @@ fn rendered(workspace: &Workspace, profile: &str) -> PathBuf {
 
 /// A committed rendering whose profile is gone.
 fn stray(workspace: &Workspace) -> Option<PathBuf> {
-    let known: Vec<_> = PROFILES
-        .iter()
-        .map(|(name, _)| rendered(workspace, name))
-        .collect();
-    let entries = fs::read_dir(workspace.path(RENDERED))
-        .into_iter()
-        .flatten()
-        .flatten();
-    entries
-        .map(|entry| entry.path())
-        .find(|path| !known.contains(path))
+    let known: Vec<_> = PROFILES.iter().map(|(name, _)| rendered(workspace, name)).collect();
+    let entries = fs::read_dir(workspace.path(RENDERED)).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).find(|path| !known.contains(path))
 }

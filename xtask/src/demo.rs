@@ -14,11 +14,7 @@ use crate::{process, setup};
 pub fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
     let tools = setup::run(workspace)?;
     let mut hygeia = Command::new(build_hygeia(workspace)?);
-    hygeia
-        .arg("demo")
-        .arg("--tools")
-        .arg(tools.root())
-        .args(args);
+    hygeia.arg("demo").arg("--tools").arg(tools.root()).args(args);
     eprintln!("$ {}", process::show(&hygeia));
     Err(anyhow!(hygeia.exec()).context("start hygeia"))
 }
@@ -26,15 +22,7 @@ pub fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
 /// Builds the binary and returns where cargo put it.
 pub fn build_hygeia(workspace: &Workspace) -> Result<PathBuf> {
     let mut cargo = workspace.cargo();
-    cargo.args([
-        "build",
-        "--package",
-        "hygeia",
-        "--bin",
-        "hygeia",
-        "--message-format",
-        "json-render-diagnostics",
-    ]);
+    cargo.args(["build", "--package", "hygeia", "--bin", "hygeia", "--message-format", "json-render-diagnostics"]);
     eprintln!("$ {}", process::show(&cargo));
     let messages = process::capture(cargo.stderr(Stdio::inherit()))?;
     executable(&messages).context("cargo built no executable named hygeia")

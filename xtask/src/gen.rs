@@ -34,15 +34,8 @@ impl Mode {
             return Ok(());
         }
         if self == Self::Check {
-            let what = if committed.is_some() {
-                "is not what the sources give"
-            } else {
-                "is missing"
-            };
-            bail!(
-                "{} {what}: run `cargo xtask gen` and commit the result",
-                file.display()
-            );
+            let what = if committed.is_some() { "is not what the sources give" } else { "is missing" };
+            bail!("{} {what}: run `cargo xtask gen` and commit the result", file.display());
         }
         if let Some(folder) = file.parent() {
             fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
@@ -56,9 +49,7 @@ impl Mode {
 /// The task: sets up first.
 pub fn run(workspace: &Workspace, mode: Mode, report: &mut Report) {
     if let Some(tools) = report.step("setup", || setup::run(workspace)) {
-        report.step("contracts: build", || {
-            test::forge(workspace, &tools, &["build"])
-        });
+        report.step("contracts: build", || test::forge(workspace, &tools, &["build"]));
         settle(workspace, &tools, mode, report);
     }
 }
@@ -71,19 +62,14 @@ pub fn check(workspace: &Workspace, tools: &Tools, report: &mut Report) {
 fn settle(workspace: &Workspace, tools: &Tools, mode: Mode, report: &mut Report) {
     // The ABI comes before the verifier: the binary that writes the verifier is built from the ABI.
     report.step("gen: contract ABI", || abi(workspace, mode));
-    report.step("gen: proof verifier contract", || {
-        verifier::settle(workspace, tools, mode)
-    });
-    report.step("gen: rendered manifests", || {
-        chart::settle(workspace, tools, mode)
-    });
+    report.step("gen: proof verifier contract", || verifier::settle(workspace, tools, mode));
+    report.step("gen: rendered manifests", || chart::settle(workspace, tools, mode));
     report.step("gen: dependency graph", || graph::settle(workspace, mode));
 }
 
 fn abi(workspace: &Workspace, mode: Mode) -> Result<()> {
     let mut node = std::process::Command::new("node");
-    node.arg("tools/export-abi.mjs")
-        .current_dir(workspace.path("policies"));
+    node.arg("tools/export-abi.mjs").current_dir(workspace.path("policies"));
     if mode == Mode::Check {
         node.arg("--check");
     }
@@ -98,22 +84,10 @@ mod tests {
     fn check_refuses_a_difference_and_leaves_the_file_alone() {
         let folder = std::env::temp_dir().join(format!("hygeia-gen-{}", std::process::id()));
         let file = folder.join("deep").join("file.txt");
-        assert!(
-            Mode::Check
-                .settle(&file, b"new")
-                .unwrap_err()
-                .to_string()
-                .contains("is missing")
-        );
+        assert!(Mode::Check.settle(&file, b"new").unwrap_err().to_string().contains("is missing"));
         Mode::Write.settle(&file, b"new").unwrap();
         Mode::Check.settle(&file, b"new").unwrap();
-        assert!(
-            Mode::Check
-                .settle(&file, b"newer")
-                .unwrap_err()
-                .to_string()
-                .contains("cargo xtask gen")
-        );
+        assert!(Mode::Check.settle(&file, b"newer").unwrap_err().to_string().contains("cargo xtask gen"));
         assert_eq!(fs::read(&file).unwrap(), b"new");
         fs::remove_dir_all(folder).unwrap();
     }

@@ -51,26 +51,17 @@ pub fn settle(workspace: &Workspace, mode: Mode) -> Result<()> {
 }
 
 fn current(workspace: &Workspace) -> Result<String> {
-    let metadata = process::capture(workspace.cargo().args([
-        "metadata",
-        "--format-version",
-        "1",
-        "--no-deps",
-    ]))?;
+    let metadata = process::capture(workspace.cargo().args(["metadata", "--format-version", "1", "--no-deps"]))?;
     render(&serde_json::from_str(&metadata).context("read cargo's metadata")?)
 }
 
 /// Turns the output of `cargo metadata --no-deps`, which lists the workspace's crates only, into the graph's text.
 fn render(metadata: &Value) -> Result<String> {
-    let packages = metadata["packages"]
-        .as_array()
-        .context("cargo's metadata lists no packages")?;
+    let packages = metadata["packages"].as_array().context("cargo's metadata lists no packages")?;
     let mut crates = BTreeMap::new();
     for package in packages {
         let name = package["name"].as_str().context("a package has no name")?;
-        let dependencies = package["dependencies"]
-            .as_array()
-            .context("a package lists no dependencies")?;
+        let dependencies = package["dependencies"].as_array().context("a package lists no dependencies")?;
         crates.insert(name, dependencies);
     }
     let mut text = HEADER.to_owned();
@@ -85,26 +76,17 @@ fn render(metadata: &Value) -> Result<String> {
 /// The wanted normal dependencies, merged by name: a crate may be declared again for one platform.
 fn listed(dependencies: &[Value], wanted: impl Fn(&str) -> bool) -> String {
     let mut marks = BTreeMap::<&str, Vec<String>>::new();
-    for dependency in dependencies
-        .iter()
-        .filter(|dependency| dependency["kind"].is_null())
-    {
+    for dependency in dependencies.iter().filter(|dependency| dependency["kind"].is_null()) {
         if let Some(name) = dependency["name"].as_str().filter(|name| wanted(name)) {
             marks.entry(name).or_default().extend(own_marks(dependency));
         }
     }
-    let shown = marks
-        .into_iter()
-        .map(|(name, marks)| match marks.is_empty() {
-            true => name.to_owned(),
-            false => format!("{name} ({})", marks.join(" ")),
-        });
+    let shown = marks.into_iter().map(|(name, marks)| match marks.is_empty() {
+        true => name.to_owned(),
+        false => format!("{name} ({})", marks.join(" ")),
+    });
     let line = shown.collect::<Vec<_>>().join(", ");
-    if line.is_empty() {
-        "none".to_owned()
-    } else {
-        line
-    }
+    if line.is_empty() { "none".to_owned() } else { line }
 }
 
 /// What a crate of ours says of a dependency. Features of outside crates are the manifests' own business.
@@ -128,23 +110,12 @@ mod tests {
     use super::*;
 
     /// Crates that DESIGN's dependency direction calls leaves: they know no other crate of the workspace.
-    const LEAVES: [&str; 4] = [
-        "hygeia-gpu-kernels",
-        "hygeia-inference",
-        "hygeia-policies",
-        "hygeia-protocol",
-    ];
+    const LEAVES: [&str; 4] = ["hygeia-gpu-kernels", "hygeia-inference", "hygeia-policies", "hygeia-protocol"];
 
     fn block(name: &str) -> Vec<String> {
         let text = current(&Workspace::locate().unwrap()).unwrap();
-        let block = text
-            .split("\n\n")
-            .find(|block| block.starts_with(&format!("{name}\n")));
-        block
-            .unwrap_or_else(|| panic!("{name} is not in the graph"))
-            .lines()
-            .map(str::to_owned)
-            .collect()
+        let block = text.split("\n\n").find(|block| block.starts_with(&format!("{name}\n")));
+        block.unwrap_or_else(|| panic!("{name} is not in the graph")).lines().map(str::to_owned).collect()
     }
 
     #[test]
@@ -167,10 +138,7 @@ mod tests {
     #[test]
     fn proofs_take_the_models_integers_without_the_training_library() {
         let workspace = &block("hygeia-zkml")[1];
-        assert!(
-            workspace.contains("hygeia-inference (-default)"),
-            "{workspace}"
-        );
+        assert!(workspace.contains("hygeia-inference (-default)"), "{workspace}");
     }
 
     #[test]

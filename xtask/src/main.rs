@@ -95,7 +95,8 @@ fn run() -> Result<()> {
 
 fn bench(workspace: &Workspace, args: &[String]) -> Result<()> {
     let mut cargo = workspace.cargo();
-    cargo.args(["bench", "--package", "hygeia-benches"]);
+    // In the profile of tests and demo, so that a machine that has built those compiles the suites alone.
+    cargo.args(["bench", "--profile", "dev", "--package", "hygeia-benches"]);
     let rest = match args.split_first() {
         Some((suite, rest)) if !suite.starts_with('-') => {
             cargo.args(["--bench", suite]);

@@ -12,9 +12,7 @@ use anyhow::{Context, Result, anyhow, bail};
 pub fn run(command: &mut Command) -> Result<()> {
     let shown = show(command);
     eprintln!("$ {shown}");
-    let status = command
-        .status()
-        .map_err(|error| not_started(&shown, error))?;
+    let status = command.status().map_err(|error| not_started(&shown, error))?;
     if !status.success() {
         bail!("`{shown}` failed: {status}");
     }
@@ -31,11 +29,7 @@ pub fn capture(command: &mut Command) -> Result<String> {
     let shown = show(command);
     let output = output(command.stderr(Stdio::inherit()))?;
     if !output.status.success() {
-        bail!(
-            "`{shown}` failed: {}\n{}",
-            output.status,
-            String::from_utf8_lossy(&output.stdout)
-        );
+        bail!("`{shown}` failed: {}\n{}", output.status, String::from_utf8_lossy(&output.stdout));
     }
     String::from_utf8(output.stdout).with_context(|| format!("`{shown}` did not write UTF-8"))
 }
@@ -43,10 +37,7 @@ pub fn capture(command: &mut Command) -> Result<String> {
 /// Runs a program and returns its status and output, whatever the status.
 pub fn output(command: &mut Command) -> Result<Output> {
     let shown = show(command);
-    command
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| not_started(&shown, error))
+    command.stdin(Stdio::null()).output().map_err(|error| not_started(&shown, error))
 }
 
 /// True when the program starts and ends well. Its output is dropped.
@@ -63,9 +54,7 @@ pub fn succeeds(command: &mut Command) -> bool {
 pub fn show(command: &Command) -> String {
     let program = command.get_program().to_string_lossy();
     let name = program.rsplit('/').next().unwrap_or(&program).to_owned();
-    command
-        .get_args()
-        .fold(name, |line, arg| line + " " + &arg.to_string_lossy())
+    command.get_args().fold(name, |line, arg| line + " " + &arg.to_string_lossy())
 }
 
 fn not_started(shown: &str, error: std::io::Error) -> anyhow::Error {
@@ -84,18 +73,13 @@ mod tests {
     fn a_failure_names_the_program_and_its_arguments() {
         let error = run(&mut Command::new("false")).unwrap_err().to_string();
         assert!(error.starts_with("`false` failed"), "{error}");
-        let error = capture(&mut Command::new("/nowhere/helm-that-is-not"))
-            .unwrap_err()
-            .to_string();
+        let error = capture(&mut Command::new("/nowhere/helm-that-is-not")).unwrap_err().to_string();
         assert_eq!(error, "`helm-that-is-not`: the program is not there");
     }
 
     #[test]
     fn output_is_captured_whole() {
-        assert_eq!(
-            capture(Command::new("printf").arg("%s").arg("two words")).unwrap(),
-            "two words"
-        );
+        assert_eq!(capture(Command::new("printf").arg("%s").arg("two words")).unwrap(), "two words");
         assert!(!succeeds(&mut Command::new("false")));
     }
 }

@@ -30,16 +30,9 @@ impl Report {
         };
         match &error {
             None => eprintln!("=== {name}: ok, {:.1} s", took.as_secs_f64()),
-            Some(error) => eprintln!(
-                "=== {name}: FAILED after {:.1} s: {error}",
-                took.as_secs_f64()
-            ),
+            Some(error) => eprintln!("=== {name}: FAILED after {:.1} s: {error}", took.as_secs_f64()),
         }
-        self.steps.push(Step {
-            name: name.to_owned(),
-            took,
-            error,
-        });
+        self.steps.push(Step { name: name.to_owned(), took, error });
         value
     }
 
@@ -53,27 +46,16 @@ impl Report {
     }
 
     fn failed(&self) -> usize {
-        self.steps
-            .iter()
-            .filter(|step| step.error.is_some())
-            .count()
+        self.steps.iter().filter(|step| step.error.is_some()).count()
     }
 
     fn summary(&self) -> String {
         let mut lines = Vec::with_capacity(self.steps.len() + 1);
         for step in &self.steps {
             let mark = if step.error.is_some() { "FAILED" } else { "ok" };
-            lines.push(format!(
-                "{mark:<6} {:>8.1} s  {}",
-                step.took.as_secs_f64(),
-                step.name
-            ));
+            lines.push(format!("{mark:<6} {:>8.1} s  {}", step.took.as_secs_f64(), step.name));
         }
-        lines.push(format!(
-            "steps: {} passed, {} failed",
-            self.steps.len() - self.failed(),
-            self.failed()
-        ));
+        lines.push(format!("steps: {} passed, {} failed", self.steps.len() - self.failed(), self.failed()));
         lines.join("\n")
     }
 }
@@ -91,9 +73,6 @@ mod tests {
         assert_eq!(report.step::<()>("two", || Err(anyhow!("broken"))), None);
         assert_eq!(report.step("three", || Ok(3)), Some(3));
         assert!(report.summary().ends_with("steps: 2 passed, 1 failed"));
-        assert_eq!(
-            report.close().unwrap_err().to_string(),
-            "1 of 3 steps failed"
-        );
+        assert_eq!(report.close().unwrap_err().to_string(), "1 of 3 steps failed");
     }
 }

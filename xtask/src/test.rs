@@ -9,20 +9,10 @@ use crate::{chart, r#gen, process, setup};
 
 /// Formatting and lints of the Rust code. Only `ci` has these: they need no tools and change while one works.
 pub fn lint(workspace: &Workspace, report: &mut Report) {
-    report.step("cargo fmt", || {
-        process::run(workspace.cargo().args(["fmt", "--all", "--check"]))
-    });
+    report.step("cargo fmt", || process::run(workspace.cargo().args(["fmt", "--all", "--check"])));
     report.step("cargo clippy", || {
         let mut cargo = workspace.cargo();
-        cargo.args([
-            "clippy",
-            "--workspace",
-            "--all-targets",
-            "--locked",
-            "--",
-            "--deny",
-            "warnings",
-        ]);
+        cargo.args(["clippy", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"]);
         process::run(&mut cargo)
     });
 }
@@ -33,36 +23,23 @@ pub fn run(workspace: &Workspace, report: &mut Report) {
     let Some(tools) = report.step("setup", || setup::run(workspace)) else {
         return;
     };
-    report.step("contracts: format", || {
-        forge(workspace, &tools, &["fmt", "--check"])
-    });
+    report.step("contracts: format", || forge(workspace, &tools, &["fmt", "--check"]));
     report.step("contracts: build", || forge(workspace, &tools, &["build"]));
     report.step("contracts: test", || forge(workspace, &tools, &["test"]));
-    report.step("chart: lint, render, validate", || {
-        chart::check(workspace, &tools)
-    });
+    report.step("chart: lint, render, validate", || chart::check(workspace, &tools));
     r#gen::check(workspace, &tools, report);
-    report.step("chart: fits the binary", || {
-        chart::fits_binary(workspace, &tools)
-    });
+    report.step("chart: fits the binary", || chart::fits_binary(workspace, &tools));
     // Last, so that a log ends with the result lines of the largest suite.
     report.step("cargo test", || cargo_test(workspace, &tools));
 }
 
 /// Runs forge in the Foundry project. It compiles with the pinned npm compiler and reaches no network.
 pub fn forge(workspace: &Workspace, tools: &Tools, args: &[&str]) -> Result<()> {
-    process::run(
-        tools
-            .command("forge")
-            .args(args)
-            .current_dir(workspace.path("policies")),
-    )
+    process::run(tools.command("forge").args(args).current_dir(workspace.path("policies")))
 }
 
 fn cargo_test(workspace: &Workspace, tools: &Tools) -> Result<()> {
     let mut cargo = workspace.cargo();
-    cargo
-        .args(["test", "--workspace", "--no-fail-fast"])
-        .env(TOOLS_VARIABLE, tools.root());
+    cargo.args(["test", "--workspace", "--no-fail-fast"]).env(TOOLS_VARIABLE, tools.root());
     process::run(&mut cargo)
 }

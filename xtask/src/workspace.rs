@@ -19,22 +19,14 @@ pub struct Workspace {
 impl Workspace {
     /// Finds the checkout from the variables that cargo sets when it runs this program.
     pub fn locate() -> Result<Self> {
-        let manifest_dir = env::var_os("CARGO_MANIFEST_DIR")
-            .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
-        let root = manifest_dir
-            .parent()
-            .context("xtask has no parent folder")?
-            .to_path_buf();
+        let manifest_dir =
+            env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+        let root = manifest_dir.parent().context("xtask has no parent folder")?.to_path_buf();
         if !root.join("Cargo.lock").is_file() {
-            bail!(
-                "{} is not the workspace: run `cargo xtask` inside a checkout",
-                root.display()
-            );
+            bail!("{} is not the workspace: run `cargo xtask` inside a checkout", root.display());
         }
         let tools = match env::var_os(TOOLS_VARIABLE).filter(|value| !value.is_empty()) {
-            Some(dir) => env::current_dir()
-                .context("read the current folder")?
-                .join(dir),
+            Some(dir) => env::current_dir().context("read the current folder")?.join(dir),
             None => root.join(".tools"),
         };
         let cargo = env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from);

@@ -19,51 +19,28 @@ impl Policy {
     /// Reads the two lists out of the file, each entry of which stands on its own line.
     fn parse(text: &str) -> Self {
         let allowed = list(text, "allow").flat_map(quoted).collect();
-        let exceptions = list(text, "exceptions")
-            .filter(|line| line.starts_with('{'))
-            .map(|line| {
-                let mut words = quoted(line).into_iter();
-                (
-                    words.next().expect("an exception names a crate"),
-                    words.collect(),
-                )
-            });
-        Self {
-            allowed,
-            exceptions: exceptions.collect(),
-        }
+        let exceptions = list(text, "exceptions").filter(|line| line.starts_with('{')).map(|line| {
+            let mut words = quoted(line).into_iter();
+            (words.next().expect("an exception names a crate"), words.collect())
+        });
+        Self { allowed, exceptions: exceptions.collect() }
     }
 
     fn permits(&self, krate: &str, licence: &str) -> bool {
         let exception = self.exceptions.get(krate);
-        let allowed = |id: &str| {
-            self.allowed
-                .iter()
-                .chain(exception.into_iter().flatten())
-                .any(|known| known == id)
-        };
+        let allowed = |id: &str| self.allowed.iter().chain(exception.into_iter().flatten()).any(|known| known == id);
         Expression::parse(licence).is_some_and(|expression| expression.holds(&allowed))
     }
 }
 
 fn list<'a>(text: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
     let opening = format!("{name} = [");
-    let lines = text
-        .lines()
-        .skip_while(move |line| *line != opening)
-        .skip(1);
-    lines
-        .take_while(|line| *line != "]")
-        .map(str::trim)
-        .filter(|line| !line.starts_with('#'))
+    let lines = text.lines().skip_while(move |line| *line != opening).skip(1);
+    lines.take_while(|line| *line != "]").map(str::trim).filter(|line| !line.starts_with('#'))
 }
 
 fn quoted(line: &str) -> Vec<String> {
-    line.split('"')
-        .skip(1)
-        .step_by(2)
-        .map(str::to_owned)
-        .collect()
+    line.split('"').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
 /// An SPDX licence expression.
@@ -77,10 +54,7 @@ enum Expression {
 impl Expression {
     /// Parses an expression; `/` is the older way to write OR.
     fn parse(text: &str) -> Option<Self> {
-        let spaced = text
-            .replace('/', " OR ")
-            .replace('(', " ( ")
-            .replace(')', " ) ");
+        let spaced = text.replace('/', " OR ").replace('(', " ( ").replace(')', " ) ");
         let mut words = spaced.split_whitespace().collect::<Vec<_>>();
         words.reverse();
         let expression = Self::any(&mut words)?;
@@ -106,11 +80,7 @@ impl Expression {
             words.pop();
             parts.push(part(words)?);
         }
-        if parts.len() == 1 {
-            parts.pop()
-        } else {
-            Some(join(parts))
-        }
+        if parts.len() == 1 { parts.pop() } else { Some(join(parts)) }
     }
 
     fn one(words: &mut Vec<&str>) -> Option<Self> {
@@ -149,37 +119,17 @@ fn policy() -> Policy {
 /// The packages that are built for the target that `deny.toml` names.
 fn dependencies() -> Vec<Value> {
     let output = Command::new(env!("CARGO"))
-        .args([
-            "metadata",
-            "--format-version",
-            "1",
-            "--filter-platform",
-            "x86_64-unknown-linux-gnu",
-        ])
+        .args(["metadata", "--format-version", "1", "--filter-platform", "x86_64-unknown-linux-gnu"])
         .current_dir(root())
         .output()
         .expect("cargo starts");
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let metadata: Value = serde_json::from_slice(&output.stdout).expect("cargo writes JSON");
-    let nodes = metadata["resolve"]["nodes"]
-        .as_array()
-        .expect("a resolved graph");
-    let used = nodes
-        .iter()
-        .filter_map(|node| node["id"].as_str())
-        .collect::<Vec<_>>();
+    let nodes = metadata["resolve"]["nodes"].as_array().expect("a resolved graph");
+    let used = nodes.iter().filter_map(|node| node["id"].as_str()).collect::<Vec<_>>();
     let packages = metadata["packages"].as_array().expect("packages");
-    let external = packages
-        .iter()
-        .filter(|package| !package["source"].is_null());
-    external
-        .filter(|package| used.contains(&package["id"].as_str().expect("an id")))
-        .cloned()
-        .collect()
+    let external = packages.iter().filter(|package| !package["source"].is_null());
+    external.filter(|package| used.contains(&package["id"].as_str().expect("an id"))).cloned().collect()
 }
 
 #[test]
@@ -187,18 +137,11 @@ fn every_dependency_has_an_allowed_licence() {
     let policy = policy();
     let refused = dependencies().into_iter().filter_map(|package| {
         let name = package["name"].as_str().expect("a name");
-        let licence = package["license"]
-            .as_str()
-            .unwrap_or("no licence in its manifest");
-        (!policy.permits(name, licence))
-            .then(|| format!("{name} {}: {licence}", package["version"]))
+        let licence = package["license"].as_str().unwrap_or("no licence in its manifest");
+        (!policy.permits(name, licence)).then(|| format!("{name} {}: {licence}", package["version"]))
     });
     let refused = refused.collect::<Vec<_>>();
-    assert!(
-        refused.is_empty(),
-        "not allowed by deny.toml:\n{}",
-        refused.join("\n")
-    );
+    assert!(refused.is_empty(), "not allowed by deny.toml:\n{}", refused.join("\n"));
 }
 
 #[test]

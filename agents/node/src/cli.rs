@@ -66,29 +66,7 @@ pub enum Command {
         gateway: GatewayArgs,
     },
     /// Run several roles in this one process.
-    Run {
-        /// Which roles, separated by commas.
-        #[arg(long, value_delimiter = ',', default_value = "oracle,sentinel,prover,steward")]
-        roles: Vec<Role>,
-        /// Where the broker and the chain are.
-        #[command(flatten)]
-        connect: Connect,
-        /// Settings of the oracle.
-        #[command(flatten)]
-        oracle: OracleArgs,
-        /// Settings of the sentinel.
-        #[command(flatten)]
-        sentinel: SentinelArgs,
-        /// Settings of the prover.
-        #[command(flatten)]
-        prover: ProverArgs,
-        /// Settings of the steward.
-        #[command(flatten)]
-        steward: StewardArgs,
-        /// Settings of the gateway.
-        #[command(flatten)]
-        gateway: GatewayArgs,
-    },
+    Run(Box<RunArgs>),
     /// The whole way of a datum on this machine: real stays, a real broker, a real chain, a governance vote, proofs.
     Demo(DemoArgs),
     /// Check a receipt: offline with its verifying key, and against a chain when one is given.
@@ -106,12 +84,41 @@ pub enum Command {
         /// Where to write the contract.
         #[arg(long)]
         out: PathBuf,
+        /// Also write a proof of a made-up window here, for the contracts' own tests. It differs at every call.
+        #[arg(long)]
+        proof: Option<PathBuf>,
         /// Model package directory; the shipped model when absent.
         #[arg(long)]
         model: Option<PathBuf>,
     },
     /// Deploy the contracts to a chain and hand every role to governance.
     Deploy(DeployArgs),
+}
+
+/// Several roles with all their settings.
+#[derive(Debug, Clone, Args)]
+pub struct RunArgs {
+    /// Which roles, separated by commas.
+    #[arg(long, value_delimiter = ',', default_value = "oracle,sentinel,prover,steward")]
+    pub roles: Vec<Role>,
+    /// Where the broker and the chain are.
+    #[command(flatten)]
+    pub connect: Connect,
+    /// Settings of the oracle.
+    #[command(flatten)]
+    pub oracle: OracleArgs,
+    /// Settings of the sentinel.
+    #[command(flatten)]
+    pub sentinel: SentinelArgs,
+    /// Settings of the prover.
+    #[command(flatten)]
+    pub prover: ProverArgs,
+    /// Settings of the steward.
+    #[command(flatten)]
+    pub steward: StewardArgs,
+    /// Settings of the gateway.
+    #[command(flatten)]
+    pub gateway: GatewayArgs,
 }
 
 /// A role that can be run.
@@ -230,7 +237,7 @@ pub struct GatewayArgs {
 #[derive(Debug, Clone, Args)]
 pub struct DemoArgs {
     /// How many real intensive-care stays to replay.
-    #[arg(long, default_value_t = 12)]
+    #[arg(long, default_value_t = 8)]
     pub stays: usize,
     /// Seconds of a stay per second of the demo.
     #[arg(long, default_value_t = 7200.0)]
@@ -247,7 +254,8 @@ pub struct DemoArgs {
     /// Folder with the tools that `cargo xtask setup` installed.
     #[arg(long, default_value = ".tools")]
     pub tools: PathBuf,
-    /// Working folder (broker store, keys, receipts); a temporary one when absent.
+    /// Working folder (broker store, keys, receipts); one under the system's temporary folder, removed at the end, when
+    /// absent.
     #[arg(long)]
     pub dir: Option<PathBuf>,
     /// gRPC address of a Qdrant server for the memory of similar cases.
@@ -297,7 +305,7 @@ pub struct TrainArgs {
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
     /// Passes over the data at most; training stops earlier when it no longer helps.
-    #[arg(long, default_value_t = 30)]
+    #[arg(long, default_value_t = 20)]
     pub epochs: usize,
 }
 

@@ -79,9 +79,21 @@ async fn all<T: Message>(bus: &Bus, stream: Stream, wanted: impl Fn(&T) -> bool)
 /// The whole story of an alert in plain words.
 pub fn render(alert: &Alert, receipt: Option<&Receipt>, settlement: Option<&Settlement>) -> String {
     let mut text = String::new();
-    let _ = writeln!(text, "Alert {} ({}) for {}", short(&alert.alert_id), if alert.escalation { "escalation" } else { "new" }, alert.ward);
-    let probability = alert.probability_ppm.map_or(String::new(), |ppm| format!(", estimated risk {:.1} %", f64::from(ppm) / 1e4));
-    let _ = writeln!(text, "Score {:+.3} against threshold {:+.3} (log-odds){probability}", logit(alert.score), logit(alert.threshold));
+    let _ = writeln!(
+        text,
+        "Alert {} ({}) for {}",
+        short(&alert.alert_id),
+        if alert.escalation { "escalation" } else { "new" },
+        alert.ward
+    );
+    let probability =
+        alert.probability_ppm.map_or(String::new(), |ppm| format!(", estimated risk {:.1} %", f64::from(ppm) / 1e4));
+    let _ = writeln!(
+        text,
+        "Score {:+.3} against threshold {:+.3} (log-odds){probability}",
+        logit(alert.score),
+        logit(alert.threshold)
+    );
     let _ = writeln!(text, "\nWhat moved the score, strongest first:");
     for c in &alert.contributions {
         let measured = match (c.value_milli, c.age_s) {
@@ -97,18 +109,45 @@ pub fn render(alert: &Alert, receipt: Option<&Receipt>, settlement: Option<&Sett
         let _ = writeln!(text, "\nNearest earlier cases:");
         for case in &alert.similar {
             let outcome = case.outcome.as_deref().unwrap_or("outcome not known");
-            let _ = writeln!(text, "  score {:+.3}, similarity {:.0} %, {outcome}", logit(case.score), f64::from(case.similarity_ppm) / 1e4);
+            let _ = writeln!(
+                text,
+                "  score {:+.3}, similarity {:.0} %, {outcome}",
+                logit(case.score),
+                f64::from(case.similarity_ppm) / 1e4
+            );
         }
     }
-    let _ = writeln!(text, "\nPolicy     0x{}\nModel      0x{}\nMandate    0x{}", alert.policy.to_hex(), alert.model.to_hex(), alert.mandate.to_hex());
-    let _ = writeln!(text, "Raised     {} ms after the observation reached the broker", alert.raised_at_ms.saturating_sub(alert.observed_at_ms));
+    let _ = writeln!(
+        text,
+        "\nPolicy     0x{}\nModel      0x{}\nMandate    0x{}",
+        alert.policy.to_hex(),
+        alert.model.to_hex(),
+        alert.mandate.to_hex()
+    );
+    let _ = writeln!(
+        text,
+        "Raised     {} ms after the observation reached the broker",
+        alert.raised_at_ms.saturating_sub(alert.observed_at_ms)
+    );
     let _ = match receipt {
-        Some(r) => writeln!(text, "Proof      {} ({} bytes, {} ms, key 0x{})", r.proof_system, r.proof.as_slice().len(), r.prove_ms, r.verifying_key.to_hex()),
+        Some(r) => writeln!(
+            text,
+            "Proof      {} ({} bytes, {} ms, key 0x{})",
+            r.proof_system,
+            r.proof.as_slice().len(),
+            r.prove_ms,
+            r.verifying_key.to_hex()
+        ),
         None => writeln!(text, "Proof      NONE YET: this alert is not proved"),
     };
     let _ = match settlement {
         Some(s) => match &s.reason {
-            None => writeln!(text, "On chain   care triggered in block {}, transaction 0x{}", s.block, s.transaction.to_hex()),
+            None => writeln!(
+                text,
+                "On chain   care triggered in block {}, transaction 0x{}",
+                s.block,
+                s.transaction.to_hex()
+            ),
             Some(reason) => writeln!(text, "On chain   refused: {reason}"),
         },
         None => writeln!(text, "On chain   nothing yet"),
@@ -120,16 +159,16 @@ fn short(id: &B32) -> String {
     id.to_hex().chars().take(12).collect()
 }
 
-fn logit(score: i64) -> f64 {
+pub(crate) fn logit(score: i64) -> f64 {
     score as f64 / 1024.0
 }
 
-fn decimal(milli: i32) -> String {
+pub(crate) fn decimal(milli: i32) -> String {
     let text = format!("{:.3}", f64::from(milli) / 1e3);
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-fn hours(seconds: u32) -> String {
+pub(crate) fn hours(seconds: u32) -> String {
     match seconds {
         0..3600 => format!("{} min", seconds / 60),
         _ => format!("{} h", seconds / 3600),

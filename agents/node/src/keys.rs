@@ -4,8 +4,10 @@ use std::path::Path;
 
 use anyhow::Result;
 use hygeia_inference::package::ModelPackage;
+use hygeia_inference::schema::ClinicalState;
 use hygeia_zkml::engine::Engine as _;
 use hygeia_zkml::engine::native::{EngineConfig, NativeEngine};
+use hygeia_zkml::statement::Salt;
 
 use crate::cli::KeysArgs;
 use crate::models;
@@ -33,15 +35,32 @@ pub async fn command(args: &KeysArgs) -> Result<()> {
     Ok(())
 }
 
-/// `hygeia gen-verifier`: writes the Solidity verifier of a model's circuit.
-pub fn write_verifier(out: &Path, model: Option<&Path>) -> Result<()> {
+/// `hygeia gen-verifier`: writes the Solidity verifier of a model's circuit, and a proof it must accept when asked to.
+pub fn write_verifier(out: &Path, proof: Option<&Path>, model: Option<&Path>) -> Result<()> {
     let model = models::load(model)?;
     let keys = tempfile::tempdir()?;
-    let engine = NativeEngine::open_development(model.network(), model.schema().hash(), keys.path(), &EngineConfig::default())?;
+    let engine =
+        NativeEngine::open_development(model.network(), model.schema().hash(), keys.path(), &EngineConfig::default())?;
     if let Some(parent) = out.parent() {
         std::fs::create_dir_all(parent)?;
     }
     std::fs::write(out, hygeia_zkml::contract::verifier_solidity(engine.verifying_key())?)?;
     eprintln!("wrote {}", out.display());
+    if let Some(path) = proof {
+        std::fs::write(path, sample_proof(&model, &engine)?)?;
+        eprintln!("wrote {}", path.display());
+    }
     Ok(())
+}
+
+/// A proof about a window of nobody's: every value unmeasured, the salt public.
+fn sample_proof(model: &ModelPackage, engine: &NativeEngine) -> Result<String> {
+    let features = model.schema().features(&ClinicalState::default());
+    let proof = engine.prove(&features, &Salt::new([0; 16]))?;
+    let sample = serde_json::json!({
+        "commitment": format!("0x{}", hex::encode(proof.public.commitment.to_bytes())),
+        "score": proof.public.score.to_string(),
+        "proof": format!("0x{}", hex::encode(&proof.bytes)),
+    });
+    Ok(serde_json::to_string_pretty(&sample)? + "\n")
 }

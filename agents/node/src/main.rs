@@ -28,26 +28,30 @@ async fn main() -> ExitCode {
 async fn run(command: Command, stop: CancellationToken) -> anyhow::Result<bool> {
     let alone = |role: Role, connect: Connect, plan: Plan| run_roles(vec![role], connect, plan, stop.clone());
     match command {
-        Command::Oracle { connect, oracle } => alone(Role::Oracle, connect, Plan { oracle: Some(oracle), ..Plan::default() }).await?,
+        Command::Oracle { connect, oracle } => {
+            alone(Role::Oracle, connect, Plan { oracle: Some(oracle), ..Plan::default() }).await?
+        }
         Command::Sentinel { connect, sentinel } => {
             alone(Role::Sentinel, connect, Plan { sentinel: Some(sentinel), ..Plan::default() }).await?;
         }
-        Command::Prover { connect, prover } => alone(Role::Prover, connect, Plan { prover: Some(prover), ..Plan::default() }).await?,
+        Command::Prover { connect, prover } => {
+            alone(Role::Prover, connect, Plan { prover: Some(prover), ..Plan::default() }).await?
+        }
         Command::Steward { connect, steward } => {
             alone(Role::Steward, connect, Plan { steward: Some(steward), ..Plan::default() }).await?;
         }
         Command::Gateway { connect, gateway } => {
             alone(Role::Gateway, connect, Plan { gateway: Some(gateway), ..Plan::default() }).await?;
         }
-        Command::Run { roles, connect, oracle, sentinel, prover, steward, gateway } => {
+        Command::Run(args) => {
             let plan = Plan {
-                oracle: Some(oracle),
-                sentinel: Some(sentinel),
-                prover: Some(prover),
-                steward: Some(steward),
-                gateway: Some(gateway),
+                oracle: Some(args.oracle),
+                sentinel: Some(args.sentinel),
+                prover: Some(args.prover),
+                steward: Some(args.steward),
+                gateway: Some(args.gateway),
             };
-            run_roles(roles, connect, plan, stop).await?;
+            run_roles(args.roles, args.connect, plan, stop).await?;
         }
         Command::Demo(args) => return demo::run(&args, stop).await,
         Command::Verify(args) => return verify::command(&args).await,
@@ -55,7 +59,7 @@ async fn run(command: Command, stop: CancellationToken) -> anyhow::Result<bool> 
         Command::Train(args) => models::train(&args)?,
         Command::Evaluate(args) => models::evaluate(&args)?,
         Command::Keys(args) => keys::command(&args).await?,
-        Command::GenVerifier { out, model } => keys::write_verifier(&out, model.as_deref())?,
+        Command::GenVerifier { out, proof, model } => keys::write_verifier(&out, proof.as_deref(), model.as_deref())?,
         Command::Deploy(args) => chain::deploy::command(&args).await?,
     }
     Ok(true)
@@ -63,7 +67,8 @@ async fn run(command: Command, stop: CancellationToken) -> anyhow::Result<bool> 
 
 async fn cancel_on_signal(stop: CancellationToken) {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
         tracing::error!("signals cannot be received; end the program by killing it");
         return;
     };

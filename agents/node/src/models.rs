@@ -64,8 +64,18 @@ fn table(report: &Report) -> String {
     let data = &report.data;
     let mut text = format!(
         "{} stays ({} septic, {} of them from their first hour), {} rows ({} septic)\n\n{:<10}{:>8}{:>8}{:>9}{:>9}{:>8}{:>8}\n",
-        data.stays, data.stays_septic, data.stays_septic_at_start, data.rows, data.rows_septic,
-        "", "AUROC", "AUPRC", "utility", "alerted", "sens.", "PPV",
+        data.stays,
+        data.stays_septic,
+        data.stays_septic_at_start,
+        data.rows,
+        data.rows_septic,
+        "",
+        "AUROC",
+        "AUPRC",
+        "utility",
+        "alerted",
+        "sens.",
+        "PPV",
     );
     for (name, row) in [("model", &report.model), ("NEWS2", &report.news2), ("clock", &report.clock)] {
         text.push_str(&line(name, row));

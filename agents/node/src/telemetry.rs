@@ -17,8 +17,10 @@ use tokio_util::sync::CancellationToken;
 pub enum Counter {
     /// Observations accepted into a patient's window.
     ObservationsAccepted,
-    /// Observations refused; label: the reason.
+    /// Observations of the stream refused and dead-lettered; label: the reason.
     ObservationsDeadLettered,
+    /// Observations refused at the gateway, whose sender is told; label: the reason.
+    ObservationsRefused,
     /// Windows attested and published.
     WindowsAttested,
     /// Windows not attested; label: why (no mandate, mandate not live).
@@ -43,7 +45,12 @@ impl Counter {
     fn name_and_help(self) -> (&'static str, &'static str) {
         match self {
             Self::ObservationsAccepted => ("hygeia_observations_accepted_total", "Observations taken into a window"),
-            Self::ObservationsDeadLettered => ("hygeia_observations_dead_lettered_total", "Observations refused, by reason"),
+            Self::ObservationsDeadLettered => {
+                ("hygeia_observations_dead_lettered_total", "Observations refused, by reason")
+            }
+            Self::ObservationsRefused => {
+                ("hygeia_observations_refused_total", "Observations refused at the gateway, by reason")
+            }
             Self::WindowsAttested => ("hygeia_windows_attested_total", "Windows attested and published"),
             Self::WindowsWithheld => ("hygeia_windows_withheld_total", "Windows not attested, by reason"),
             Self::WindowsScored => ("hygeia_windows_scored_total", "Windows scored"),

@@ -44,7 +44,8 @@ async fn what_the_gateway_answers_is_what_the_broker_holds() -> Result<()> {
 
     nats.restart().await?;
     ward.publish_alert(2).await?;
-    ward.until(|alerts| alerts["is_live"] == true && alerts["kept"] == 2, "the board is current after a restart").await?;
+    ward.until(|alerts| alerts["is_live"] == true && alerts["kept"] == 2, "the board is current after a restart")
+        .await?;
     ensure!(ward.post(&observation(77)).await?.status == 202, "and observations are taken again");
 
     nats.stop().await;
@@ -132,7 +133,10 @@ async fn the_page_and_every_answer_are_locked_down(ward: &Ward) -> Result<()> {
         assert_eq!(answer.header("cache-control"), Some("no-store"), "{path}");
         assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{path}");
         let policy = answer.header("content-security-policy").context("no content policy")?;
-        assert!(policy.starts_with("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{path}: {policy}");
+        assert!(
+            policy.starts_with("default-src 'none'") && policy.contains("frame-ancestors 'none'"),
+            "{path}: {policy}"
+        );
     }
     let page = ward.get("/").await?;
     let policy = page.header("content-security-policy").context("no content policy")?;

@@ -80,11 +80,8 @@ async fn killing_any_role_loses_nothing_and_triggers_nothing_twice() {
     assert_eq!(receipts.len(), alerts.len(), "no receipt twice");
     assert_eq!(distinct(settlements.iter().map(|s| s.alert_id).collect()), alert_ids, "every alert is settled");
 
-    let reported: BTreeSet<B32> = settlements
-        .iter()
-        .filter(|s| s.status == SettlementStatus::Triggered)
-        .map(|s| s.trigger_id)
-        .collect();
+    let reported: BTreeSet<B32> =
+        settlements.iter().filter(|s| s.status == SettlementStatus::Triggered).map(|s| s.trigger_id).collect();
     let on_chain = triggers_on_chain(&network).await;
     let distinct_on_chain: BTreeSet<B32> = on_chain.iter().copied().collect();
     assert_eq!(distinct_on_chain.len(), on_chain.len(), "nothing is triggered twice");
@@ -109,7 +106,7 @@ async fn replay_while_killing(network: &mut Network, stays: &[stays::Stay], run:
         }
     };
     let (replayed, ()) = tokio::join!(replaying, killing);
-    
+
     replayed.unwrap().published
 }
 

@@ -10,7 +10,7 @@ use hygeia_node::chain::transaction::{Outcome, Triggers};
 use hygeia_node::chain::{Chain, governance};
 use hygeia_node::demo::network::Network;
 use hygeia_node::keys;
-use hygeia_policies::{MandateRegistry, ModelRegistry};
+use hygeia_policies::{MandateRegistry, ModelRegistry, OracleRegistry};
 use hygeia_protocol::bytes::{Address, B32, HexBytes, Signature};
 use hygeia_protocol::identity::PatientId;
 use hygeia_protocol::message::{Receipt, V1};
@@ -93,7 +93,9 @@ async fn each_forgery_is_refused_by_its_own_error() {
 
     let engine = keys::open_engine(ModelPackage::default_model(), &dir.path().join("keys"), 0).await.unwrap();
     let steward = network.accounts.steward.clone();
-    let chain = Chain::connect(network.anvil.url(), &[steward.clone()], std::time::Duration::from_secs(5)).await.unwrap();
+    let chain = Chain::connect(network.anvil.url(), std::slice::from_ref(&steward), std::time::Duration::from_secs(5))
+        .await
+        .unwrap();
     let triggers = Triggers::open(chain, steward.address(), &network.deployment, 0, &network.bus).await.unwrap();
     let oracle = OracleSigner::new(network.accounts.oracle.clone(), &network.deployment);
     let scene = Scene { network, engine, triggers, oracle };
@@ -103,13 +105,19 @@ async fn each_forgery_is_refused_by_its_own_error() {
 
     let mut proof = honest.proof.as_slice().to_vec();
     proof[40] ^= 1;
-    scene.refused("one bit of the proof", &Receipt { proof: HexBytes::new(proof), ..honest.clone() }, "ProofRejected").await;
+    scene
+        .refused("one bit of the proof", &Receipt { proof: HexBytes::new(proof), ..honest.clone() }, "ProofRejected")
+        .await;
 
     let mut longer = honest.proof.as_slice().to_vec();
     longer.push(0);
-    scene.refused("a trailing byte", &Receipt { proof: HexBytes::new(longer), ..honest.clone() }, "ProofRejected").await;
+    scene
+        .refused("a trailing byte", &Receipt { proof: HexBytes::new(longer), ..honest.clone() }, "ProofRejected")
+        .await;
 
-    scene.refused("the score, one higher", &Receipt { score: honest.score + 1, ..honest.clone() }, "ProofRejected").await;
+    scene
+        .refused("the score, one higher", &Receipt { score: honest.score + 1, ..honest.clone() }, "ProofRejected")
+        .await;
 
     let commitment = B32::new(flipped(honest.commitment.as_bytes(), 31));
     scene.refused("the commitment", &Receipt { commitment, ..honest.clone() }, "BadOracleSignature").await;
@@ -123,7 +131,13 @@ async fn each_forgery_is_refused_by_its_own_error() {
     scene.refused("the oracle's signature", &Receipt { signature, ..honest.clone() }, "BadOracleSignature").await;
 
     let stranger = Address::new(scene.network.accounts.guardian.address().into_array());
-    scene.refused("an oracle nobody admitted", &Receipt { oracle: stranger, ..honest.clone() }, "OracleNotActive").await;
+    scene
+        .refused(
+            "another oracle than the mandate names",
+            &Receipt { oracle: stranger, ..honest.clone() },
+            "MandateNotLive",
+        )
+        .await;
 
     let other_window = Receipt { end: later - 60, ..honest.clone() };
     scene.refused("another window's end", &other_window, "BadOracleSignature").await;
@@ -132,7 +146,13 @@ async fn each_forgery_is_refused_by_its_own_error() {
     let other_policy = Receipt { policy: other_policy, ..honest.clone() };
     scene.refused("a policy with another threshold", &other_policy, "PolicyNotActive").await;
 
-    scene.refused("a score under the threshold", &Receipt { score: THRESHOLD - 1, ..honest.clone() }, "ScoreBelowThreshold").await;
+    scene
+        .refused(
+            "a score under the threshold",
+            &Receipt { score: THRESHOLD - 1, ..honest.clone() },
+            "ScoreBelowThreshold",
+        )
+        .await;
 
     // The same trigger twice: the first is taken for good, the second burns on the nullifier.
     let once = scene.receipt(first, end);
@@ -145,7 +165,14 @@ async fn each_forgery_is_refused_by_its_own_error() {
     suspend_model(&scene.network).await;
     scene.refused("a suspended model", &honest, "ModelNotActive").await;
     reinstate_model(&scene.network).await;
+    scene.refused("a window from before the vote, ten days old by now", &honest, "AttestationTooOld").await;
+    let now = governance::chain_time(&scene.network.chain).await.unwrap();
+    scene.refused("a window that has not ended yet", &scene.receipt(second, now + 3_600), "AttestationInFuture").await;
+    let honest = scene.receipt(second, now - 60);
     scene.accepted("the model reinstated by a vote", &honest).await;
+
+    suspend_oracle(&scene.network).await;
+    scene.refused("an oracle the guardian suspended", &honest, "OracleNotActive").await;
 
     revoke(&scene.network, "second").await;
     scene.refused("a revoked mandate", &honest, "MandateNotLive").await;
@@ -158,6 +185,15 @@ async fn suspend_model(network: &Network) {
     let suspend = models.suspendModel(network.model_id).calldata().clone();
     network
         .send(&network.accounts.guardian, suspend, network.deployment.model_registry, "suspending the model")
+        .await
+        .unwrap();
+}
+
+async fn suspend_oracle(network: &Network) {
+    let oracles = OracleRegistry::new(network.deployment.oracle_registry, &network.chain.provider);
+    let suspend = oracles.suspendOracle(network.accounts.oracle.address()).calldata().clone();
+    network
+        .send(&network.accounts.guardian, suspend, network.deployment.oracle_registry, "suspending the oracle")
         .await
         .unwrap();
 }

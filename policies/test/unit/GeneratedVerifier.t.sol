@@ -19,7 +19,6 @@ contract GeneratedVerifierTest is CareFixture {
     bytes private proof;
 
     function setUp() public {
-        if (!vm.exists("generated/proof.json")) vm.skip(true);
         setUpCare();
         string memory vector = vm.readFile("generated/proof.json");
         commitment = vector.readBytes32(".commitment");

@@ -33,16 +33,10 @@ pub fn check_python() -> Result<()> {
     };
     let (major, minor) = PYTHON_MIN;
     if leading_version(&version) < Some(PYTHON_MIN) {
-        bail!(
-            "{} is too old: Python {major}.{minor} or newer is needed",
-            version.trim()
-        );
+        bail!("{} is too old: Python {major}.{minor} or newer is needed", version.trim());
     }
     if !process::succeeds(Command::new("python3").args(["-c", "import venv, ensurepip"])) {
-        bail!(
-            "{} comes without venv and pip. Install them (Debian: apt-get install python3-venv)",
-            version.trim()
-        );
+        bail!("{} comes without venv and pip. Install them (Debian: apt-get install python3-venv)", version.trim());
     }
     Ok(())
 }
@@ -51,15 +45,12 @@ pub fn check_python() -> Result<()> {
 pub fn check_node() -> Result<()> {
     let version = match process::capture(Command::new("node").arg("--version")) {
         Ok(version) => version,
-        Err(_) => bail!(
-            "node is missing. Install Node.js {NODE_MAJOR_MIN} or newer (Debian: apt-get install nodejs npm)"
-        ),
+        Err(_) => {
+            bail!("node is missing. Install Node.js {NODE_MAJOR_MIN} or newer (Debian: apt-get install nodejs npm)")
+        }
     };
     if leading_version(&version).map(|(major, _)| major) < Some(NODE_MAJOR_MIN) {
-        bail!(
-            "Node.js {} is too old: {NODE_MAJOR_MIN} or newer is needed",
-            version.trim()
-        );
+        bail!("Node.js {} is too old: {NODE_MAJOR_MIN} or newer is needed", version.trim());
     }
     if !process::succeeds(Command::new("npm").arg("--version")) {
         bail!("npm is missing. Install it (Debian: apt-get install npm)");

@@ -38,10 +38,7 @@ impl Tools {
     pub fn python(&self) -> Command {
         let mut command = Command::new(self.path("venv/bin/python"));
         // A program of this project is never to pick up packages from the user's own environment.
-        command
-            .env_remove("PYTHONPATH")
-            .env_remove("PYTHONHOME")
-            .env("PYTHONNOUSERSITE", "1");
+        command.env_remove("PYTHONPATH").env_remove("PYTHONHOME").env("PYTHONNOUSERSITE", "1");
         command
     }
 
@@ -67,14 +64,11 @@ trait Tool {
 /// Installs what is missing and returns where it is.
 pub fn run(workspace: &Workspace) -> Result<Tools> {
     host::check_platform()?;
-    let tools = Tools {
-        root: open_folder(workspace.tools())?,
-    };
+    let tools = Tools { root: open_folder(workspace.tools())? };
     eprintln!("setup: tools in {}", tools.root.display());
     let _lock = lock(&tools)?;
     for tool in all(workspace) {
-        let outcome =
-            settle(&tools, tool.as_ref()).with_context(|| format!("set up {}", tool.title()))?;
+        let outcome = settle(&tools, tool.as_ref()).with_context(|| format!("set up {}", tool.title()))?;
         eprintln!("setup: {:<44} {outcome}", tool.title());
     }
     Ok(tools)
@@ -108,10 +102,7 @@ fn settle(tools: &Tools, tool: &dyn Tool) -> Result<String> {
         bail!("it was installed, yet its files are not all there or do not run");
     }
     stamp::write(tools, tool.name(), &digest)?;
-    Ok(format!(
-        "installed in {:.1} s",
-        start.elapsed().as_secs_f64()
-    ))
+    Ok(format!("installed in {:.1} s", start.elapsed().as_secs_f64()))
 }
 
 /// Creates the folder, also behind a symbolic link whose target is not there yet, and resolves it.
@@ -121,12 +112,7 @@ fn open_folder(named: &Path) -> Result<PathBuf> {
         .unwrap_or_else(|_| named.to_path_buf());
     fs::create_dir_all(&real)
         .and_then(|()| fs::canonicalize(&real))
-        .with_context(|| {
-            format!(
-                "create {}: set {TOOLS_VARIABLE} to a folder you can write to",
-                real.display()
-            )
-        })
+        .with_context(|| format!("create {}: set {TOOLS_VARIABLE} to a folder you can write to", real.display()))
 }
 
 /// Holds other runs of setup off the same folder until the file is dropped.
@@ -135,8 +121,7 @@ fn lock(tools: &Tools) -> Result<File> {
     let file = File::create(&path).with_context(|| format!("create {}", path.display()))?;
     if file.try_lock().is_err() {
         eprintln!("setup: waiting for another setup of the same folder");
-        file.lock()
-            .with_context(|| format!("lock {}", path.display()))?;
+        file.lock().with_context(|| format!("lock {}", path.display()))?;
     }
     Ok(file)
 }
@@ -159,11 +144,9 @@ fn place_program(tools: &Tools, source: &Path, name: &str) -> Result<()> {
         fs::remove_file(&target).with_context(|| format!("replace {}", target.display()))?;
     }
     if fs::hard_link(source, &target).is_err() {
-        fs::copy(source, &target)
-            .with_context(|| format!("copy {} to {}", source.display(), target.display()))?;
+        fs::copy(source, &target).with_context(|| format!("copy {} to {}", source.display(), target.display()))?;
     }
-    fs::set_permissions(&target, fs::Permissions::from_mode(0o755))
-        .with_context(|| format!("make {name} executable"))
+    fs::set_permissions(&target, fs::Permissions::from_mode(0o755)).with_context(|| format!("make {name} executable"))
 }
 
 /// True when the program is there and prints its version.

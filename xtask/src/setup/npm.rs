@@ -17,9 +17,7 @@ pub struct Modules {
 
 impl Modules {
     pub fn new(workspace: &Workspace) -> Self {
-        Self {
-            project: workspace.path("policies"),
-        }
+        Self { project: workspace.path("policies") }
     }
 
     fn stamp(&self) -> PathBuf {
@@ -42,8 +40,7 @@ impl Tool for Modules {
 
     fn is_intact(&self, _tools: &Tools) -> bool {
         let wanted = self.pin().map(|pin| stamp::digest(&pin));
-        fs::read_to_string(self.stamp()).ok() == wanted.ok()
-            && self.project.join("node_modules/solc").is_dir()
+        fs::read_to_string(self.stamp()).ok() == wanted.ok() && self.project.join("node_modules/solc").is_dir()
     }
 
     fn install(&self, _tools: &Tools, _scratch: &Path) -> Result<()> {
@@ -51,13 +48,7 @@ impl Tool for Modules {
         let mut npm = Command::new("npm");
         npm.args(["ci", "--no-audit", "--no-fund", "--loglevel", "error"])
             // The programs come as platform packages; their install scripts would only look for them.
-            .args([
-                "--ignore-scripts",
-                "--include",
-                "dev",
-                "--include",
-                "optional",
-            ])
+            .args(["--ignore-scripts", "--include", "dev", "--include", "optional"])
             .current_dir(&self.project);
         process::run_aside(&mut npm).context(
             "npm did not get the locked packages (its own message stands above). The first setup needs the npm \
@@ -76,9 +67,7 @@ const FOUNDRY: [&str; 3] = ["anvil", "cast", "forge"];
 
 impl Foundry {
     pub fn new(workspace: &Workspace) -> Self {
-        Self {
-            project: workspace.path("policies"),
-        }
+        Self { project: workspace.path("policies") }
     }
 }
 
@@ -96,9 +85,7 @@ impl Tool for Foundry {
     }
 
     fn is_intact(&self, tools: &Tools) -> bool {
-        FOUNDRY
-            .iter()
-            .all(|name| program_answers(tools, name, "--version"))
+        FOUNDRY.iter().all(|name| program_answers(tools, name, "--version"))
     }
 
     fn install(&self, tools: &Tools, _scratch: &Path) -> Result<()> {

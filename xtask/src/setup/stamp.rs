@@ -14,13 +14,7 @@ const RECIPE: &str = "hygeia setup 1";
 
 /// The hash of a pin's text.
 pub fn digest(pin: &str) -> String {
-    hex::encode(
-        Sha256::new()
-            .chain_update(RECIPE)
-            .chain_update([0])
-            .chain_update(pin)
-            .finalize(),
-    )
+    hex::encode(Sha256::new().chain_update(RECIPE).chain_update([0]).chain_update(pin).finalize())
 }
 
 /// The stamp of a tool, if it has one.

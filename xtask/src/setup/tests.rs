@@ -12,11 +12,7 @@ struct Note {
 
 impl Note {
     fn new(pin: &'static str) -> Self {
-        Self {
-            pin: RefCell::new(pin),
-            installs: Cell::new(0),
-            breaks: Cell::new(false),
-        }
+        Self { pin: RefCell::new(pin), installs: Cell::new(0), breaks: Cell::new(false) }
     }
 }
 
@@ -50,10 +46,7 @@ impl Tool for Note {
 }
 
 fn with_folder(test: impl FnOnce(&Path)) {
-    let name = std::thread::current()
-        .name()
-        .unwrap_or("test")
-        .replace(':', "-");
+    let name = std::thread::current().name().unwrap_or("test").replace(':', "-");
     let folder = std::env::temp_dir().join(format!("hygeia-{name}-{}", std::process::id()));
     empty(&folder).unwrap();
     test(&folder);
@@ -63,9 +56,7 @@ fn with_folder(test: impl FnOnce(&Path)) {
 #[test]
 fn a_tool_is_installed_once_and_again_only_for_a_reason() {
     with_folder(|folder| {
-        let tools = Tools {
-            root: folder.to_path_buf(),
-        };
+        let tools = Tools { root: folder.to_path_buf() };
         let note = Note::new("note==1");
         let settled = |note: &Note| {
             settle(&tools, note).unwrap();
@@ -84,17 +75,12 @@ fn a_tool_is_installed_once_and_again_only_for_a_reason() {
 #[test]
 fn a_broken_installation_leaves_no_stamp() {
     with_folder(|folder| {
-        let tools = Tools {
-            root: folder.to_path_buf(),
-        };
+        let tools = Tools { root: folder.to_path_buf() };
         let note = Note::new("note==1");
         settle(&tools, &note).unwrap();
         note.pin.replace("note==2");
         note.breaks.set(true);
-        assert_eq!(
-            settle(&tools, &note).unwrap_err().to_string(),
-            "broken half-way"
-        );
+        assert_eq!(settle(&tools, &note).unwrap_err().to_string(), "broken half-way");
         assert_eq!(stamp::read(&tools, "note"), None);
         note.breaks.set(false);
         settle(&tools, &note).unwrap();
@@ -107,15 +93,8 @@ fn the_folder_may_be_a_link_whose_target_is_not_there_yet() {
     with_folder(|folder| {
         std::os::unix::fs::symlink("elsewhere/tools", folder.join(".tools")).unwrap();
         let opened = open_folder(&folder.join(".tools")).unwrap();
-        assert_eq!(
-            opened,
-            fs::canonicalize(folder).unwrap().join("elsewhere/tools")
-        );
-        assert_eq!(
-            open_folder(&folder.join(".tools")).unwrap(),
-            opened,
-            "again"
-        );
+        assert_eq!(opened, fs::canonicalize(folder).unwrap().join("elsewhere/tools"));
+        assert_eq!(open_folder(&folder.join(".tools")).unwrap(), opened, "again");
         assert!(open_folder(&folder.join("absent/deep")).unwrap().is_dir());
     });
 }
@@ -123,9 +102,7 @@ fn the_folder_may_be_a_link_whose_target_is_not_there_yet() {
 #[test]
 fn a_program_is_placed_over_an_older_one() {
     with_folder(|folder| {
-        let tools = Tools {
-            root: folder.to_path_buf(),
-        };
+        let tools = Tools { root: folder.to_path_buf() };
         for answer in ["exit 1", "exit 0"] {
             let source = folder.join("source");
             let _ = fs::remove_file(&source);

@@ -133,7 +133,7 @@ fn another_salt_gives_another_commitment() {
 #[test]
 fn hashed_features_are_the_evaluated_ones() {
     let mut case = Case::random(&[30, 5, 1], 9);
-    let mut message = pack(&vec![0; 30]).unwrap();
+    let mut message = pack(&[0; 30]).unwrap();
     message.push(Fr::from(1234));
     let digest = hash::fill(&case.layout.hash, &message, &mut case.witness.first.cell);
     case.instances[0] = digest;

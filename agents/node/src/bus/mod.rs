@@ -26,7 +26,9 @@ const PUBLISH_ATTEMPTS: u32 = 8;
 #[derive(Debug, Error)]
 pub enum BusError {
     /// The broker did not answer within the configured time.
-    #[error("no NATS server answered at {url} within {waited_s} s; start one with JetStream, or name another with --nats")]
+    #[error(
+        "no NATS server answered at {url} within {waited_s} s; start one with JetStream, or name another with --nats"
+    )]
     Unreachable {
         /// The address tried.
         url: String,
@@ -93,9 +95,7 @@ impl Bus {
         let started = std::time::Instant::now();
         let mut pause = RETRY_PAUSE_MIN;
         loop {
-            let options = async_nats::ConnectOptions::new()
-                .name("hygeia")
-                .connection_timeout(Duration::from_secs(2));
+            let options = async_nats::ConnectOptions::new().name("hygeia").connection_timeout(Duration::from_secs(2));
             match options.connect(url).await {
                 Ok(client) => {
                     let jetstream = jetstream::new(client.clone());
@@ -135,17 +135,20 @@ impl Bus {
             };
             // Two roles starting together may both find the stream absent: the second creation is then an update.
             if let Err(first) = self.jetstream.create_or_update_stream(config.clone()).await {
-                self.jetstream
-                    .create_or_update_stream(config)
-                    .await
-                    .map_err(|_| wrap(Box::new(first)))?;
+                self.jetstream.create_or_update_stream(config).await.map_err(|_| wrap(Box::new(first)))?;
             }
         }
         Ok(())
     }
 
     /// Publishes and returns once the broker has stored the message. `true` when it had it already.
-    pub async fn publish(&self, stream: Stream, subject: String, message_id: &str, payload: Vec<u8>) -> Result<bool, BusError> {
+    pub async fn publish(
+        &self,
+        stream: Stream,
+        subject: String,
+        message_id: &str,
+        payload: Vec<u8>,
+    ) -> Result<bool, BusError> {
         let payload = bytes::Bytes::from(payload);
         let mut pause = RETRY_PAUSE_MIN;
         let mut attempt = 1;
@@ -172,10 +175,7 @@ impl Bus {
         message_id: &str,
         payload: bytes::Bytes,
     ) -> Result<bool, Box<dyn std::error::Error + Send + Sync>> {
-        let message = PublishMessage::build()
-            .payload(payload)
-            .message_id(message_id)
-            .expected_stream(stream.name());
+        let message = PublishMessage::build().payload(payload).message_id(message_id).expected_stream(stream.name());
         let ack = self.jetstream.send_publish(subject.to_owned(), message).await?.await?;
         Ok(ack.duplicate)
     }
@@ -193,7 +193,12 @@ impl Bus {
 
     /// Opens a key-value bucket, creating it when absent.
     pub async fn bucket(&self, name: &str) -> Result<Bucket, BusError> {
-        let config = kv::Config { bucket: name.to_owned(), history: 1, storage: stream::StorageType::File, ..Default::default() };
+        let config = kv::Config {
+            bucket: name.to_owned(),
+            history: 1,
+            storage: stream::StorageType::File,
+            ..Default::default()
+        };
         let store = self.jetstream.create_or_update_key_value(config).await.map_err(|source| BusError::KeyValue {
             bucket: name.to_owned(),
             operation: "open",

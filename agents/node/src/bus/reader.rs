@@ -49,7 +49,11 @@ impl OrderedReader {
         };
         let config = pull::OrderedConfig {
             filter_subjects: subjects,
-            deliver_policy: if from <= 1 { DeliverPolicy::All } else { DeliverPolicy::ByStartSequence { start_sequence: from } },
+            deliver_policy: if from <= 1 {
+                DeliverPolicy::All
+            } else {
+                DeliverPolicy::ByStartSequence { start_sequence: from }
+            },
             ..Default::default()
         };
         let consumer = stream.create_consumer(config).await.map_err(|e| wrap("create consumer")(Box::new(e)))?;

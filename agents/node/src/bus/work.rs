@@ -37,10 +37,8 @@ impl WorkQueue {
             ack_wait: ACK_WAIT,
             ..Default::default()
         };
-        let consumer = stream
-            .get_or_create_consumer(durable, config)
-            .await
-            .map_err(|e| error("create consumer", Box::new(e)))?;
+        let consumer =
+            stream.get_or_create_consumer(durable, config).await.map_err(|e| error("create consumer", Box::new(e)))?;
         let messages = consumer
             .stream()
             .max_messages_per_batch(usize::try_from(IN_HAND_MAX).unwrap_or(1))
@@ -54,11 +52,9 @@ impl WorkQueue {
     pub async fn next(&mut self) -> Result<Job, BusError> {
         match self.messages.next().await {
             Some(Ok(message)) => Ok(Job { message, stream: self.stream }),
-            Some(Err(source)) => Err(BusError::Read {
-                stream: self.stream.to_owned(),
-                operation: "next job",
-                source: Box::new(source),
-            }),
+            Some(Err(source)) => {
+                Err(BusError::Read { stream: self.stream.to_owned(), operation: "next job", source: Box::new(source) })
+            }
             None => Err(BusError::Read {
                 stream: self.stream.to_owned(),
                 operation: "next job",

@@ -126,16 +126,36 @@ fn creations(d: &Deployment, f: &Founding) -> Vec<(Address, &'static str, Bytes)
     let oracle = (d.benefit_token, f.oracle_bond, u64::from(f.voting_period_s) * 2, d.timelock, f.guardian);
     vec![
         (d.token, "deploying HygeiaToken", code(&HygeiaToken::BYTECODE, (f.holder, f.supply).abi_encode_params())),
-        (d.timelock, "deploying the timelock", code(&HygeiaTimelock::BYTECODE, (U256::from(f.timelock_s), d.governor).abi_encode_params())),
-        (d.governor, "deploying the governor", code(&HygeiaGovernor::BYTECODE, (d.token, d.timelock, f.guardian, rules).abi_encode_params())),
+        (
+            d.timelock,
+            "deploying the timelock",
+            code(&HygeiaTimelock::BYTECODE, (U256::from(f.timelock_s), d.governor).abi_encode_params()),
+        ),
+        (
+            d.governor,
+            "deploying the governor",
+            code(&HygeiaGovernor::BYTECODE, (d.token, d.timelock, f.guardian, rules).abi_encode_params()),
+        ),
         (d.model_registry, "deploying ModelRegistry", code(&ModelRegistry::BYTECODE, owned.clone())),
-        (d.inference_verifier, "deploying InferenceVerifier", code(&InferenceVerifier::BYTECODE, (d.model_registry,).abi_encode_params())),
+        (
+            d.inference_verifier,
+            "deploying InferenceVerifier",
+            code(&InferenceVerifier::BYTECODE, (d.model_registry,).abi_encode_params()),
+        ),
         (d.policy_registry, "deploying PolicyRegistry", code(&PolicyRegistry::BYTECODE, owned.clone())),
         (d.oracle_registry, "deploying OracleRegistry", code(&OracleRegistry::BYTECODE, oracle.abi_encode_params())),
         (d.mandate_registry, "deploying MandateRegistry", code(&MandateRegistry::BYTECODE, Vec::new())),
         (d.credential_registry, "deploying CredentialRegistry", code(&CredentialRegistry::BYTECODE, owned)),
-        (d.care_pool, "deploying CarePool", code(&CarePool::BYTECODE, (d.benefit_token, d.care_coordinator, d.timelock).abi_encode_params())),
-        (d.care_coordinator, "deploying CareCoordinator", code(&CareCoordinator::BYTECODE, (wiring,).abi_encode_params())),
+        (
+            d.care_pool,
+            "deploying CarePool",
+            code(&CarePool::BYTECODE, (d.benefit_token, d.care_coordinator, d.timelock).abi_encode_params()),
+        ),
+        (
+            d.care_coordinator,
+            "deploying CareCoordinator",
+            code(&CareCoordinator::BYTECODE, (wiring,).abi_encode_params()),
+        ),
     ]
 }
 
@@ -146,10 +166,8 @@ fn code(bytecode: &Bytes, arguments: Vec<u8>) -> Bytes {
 async fn create(chain: &Chain, from: Address, code: Bytes, operation: &'static str) -> Result<Address, ChainError> {
     let request = TransactionRequest::default().with_from(from).with_deploy_code(code);
     let pending = chain.provider.send_transaction(request).await.map_err(ChainError::rpc(operation))?;
-    let receipt = pending
-        .get_receipt()
-        .await
-        .map_err(|source| ChainError::Call { operation, source: Box::new(source) })?;
+    let receipt =
+        pending.get_receipt().await.map_err(|source| ChainError::Call { operation, source: Box::new(source) })?;
     receipt.contract_address.filter(|_| receipt.status()).ok_or(ChainError::Reverted { operation })
 }
 

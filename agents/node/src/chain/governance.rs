@@ -38,7 +38,13 @@ pub struct Vote {
 }
 
 /// Holds a vote over `calls` on a local chain whose clock can be moved: `voters` propose, vote in favour, queue, execute.
-pub async fn hold_vote(chain: &Chain, deployment: &Deployment, voters: &[Address], calls: &[Call], description: &str) -> Result<Vote, ChainError> {
+pub async fn hold_vote(
+    chain: &Chain,
+    deployment: &Deployment,
+    voters: &[Address],
+    calls: &[Call],
+    description: &str,
+) -> Result<Vote, ChainError> {
     let token = HygeiaToken::new(deployment.token, &chain.provider);
     let governor = HygeiaGovernor::new(deployment.governor, &chain.provider);
     let proposer = voters.first().copied().ok_or(ChainError::Reverted { operation: "a vote needs a voter" })?;
@@ -65,7 +71,8 @@ pub async fn hold_vote(chain: &Chain, deployment: &Deployment, voters: &[Address
     for voter in voters {
         send(chain, *voter, governor.castVote(proposal, FOR).calldata().clone(), deployment.governor, "voting").await?;
     }
-    let deadline = governor.proposalDeadline(proposal).call().await.map_err(ChainError::call("reading the vote's end"))?;
+    let deadline =
+        governor.proposalDeadline(proposal).call().await.map_err(ChainError::call("reading the vote's end"))?;
     let now = chain_time(chain).await?;
     move_time(chain, to_seconds(deadline).saturating_sub(now) + 1).await?;
 
@@ -88,13 +95,17 @@ pub async fn hold_vote(chain: &Chain, deployment: &Deployment, voters: &[Address
 }
 
 /// Sends a transaction and waits until it is mined; an error when it reverts.
-pub async fn send(chain: &Chain, from: Address, data: Bytes, to: Address, operation: &'static str) -> Result<TransactionReceipt, ChainError> {
+pub async fn send(
+    chain: &Chain,
+    from: Address,
+    data: Bytes,
+    to: Address,
+    operation: &'static str,
+) -> Result<TransactionReceipt, ChainError> {
     let request = TransactionRequest::default().with_from(from).with_to(to).with_input(data);
     let pending = chain.provider.send_transaction(request).await.map_err(ChainError::rpc(operation))?;
-    let receipt = pending
-        .get_receipt()
-        .await
-        .map_err(|source| ChainError::Call { operation, source: Box::new(source) })?;
+    let receipt =
+        pending.get_receipt().await.map_err(|source| ChainError::Call { operation, source: Box::new(source) })?;
     if receipt.status() { Ok(receipt) } else { Err(ChainError::Reverted { operation }) }
 }
 

@@ -116,9 +116,7 @@ impl Registries {
     /// Whether a mandate was granted, is not revoked and has not expired by the chain's clock.
     pub fn mandate_is_live(&self, mandate: &B32) -> bool {
         self.read(|view| {
-            view.mandates
-                .get(mandate)
-                .is_some_and(|m| m.revoked_at.is_none() && view.head_time_s < m.expires)
+            view.mandates.get(mandate).is_some_and(|m| m.revoked_at.is_none() && view.head_time_s < m.expires)
         })
     }
 
@@ -139,7 +137,14 @@ struct Watcher {
 impl Watcher {
     fn new(chain: Chain, deployment: Deployment) -> Self {
         let next_block = deployment.block;
-        Self { chain, deployment, view: View::default(), known_policies: Vec::new(), known_models: Vec::new(), next_block }
+        Self {
+            chain,
+            deployment,
+            view: View::default(),
+            known_policies: Vec::new(),
+            known_models: Vec::new(),
+            next_block,
+        }
     }
 
     /// The registries' state at the newest block; `None` when there is no new block.
@@ -173,7 +178,12 @@ impl Watcher {
                 self.deployment.policy_registry,
                 self.deployment.mandate_registry,
             ]);
-            let logs = self.chain.provider.get_logs(&filter).await.map_err(ChainError::rpc("reading the registries' events"))?;
+            let logs = self
+                .chain
+                .provider
+                .get_logs(&filter)
+                .await
+                .map_err(ChainError::rpc("reading the registries' events"))?;
             for log in &logs {
                 self.apply(log);
             }
@@ -229,7 +239,8 @@ impl Watcher {
         let registry = PolicyRegistry::new(self.deployment.policy_registry, &self.chain.provider);
         let mut live = Vec::new();
         for id in &self.known_policies {
-            let active = registry.isActive(*id).call().await.map_err(ChainError::call("asking for a policy's state"))?;
+            let active =
+                registry.isActive(*id).call().await.map_err(ChainError::call("asking for a policy's state"))?;
             let terms = registry.policyOf(*id).call().await.map_err(ChainError::call("reading a policy"))?;
             // A threshold outside i64 can never be reached by a score; such a policy is not live for an agent.
             if let (true, Ok(threshold)) = (active, i64::try_from(terms.threshold)) {

@@ -26,7 +26,13 @@ impl OracleSigner {
     }
 
     /// Signs that `commitment` is that of the mandate's window ending at `end_s`.
-    pub fn attest(&self, mandate: [u8; 32], end_s: u64, schema: [u8; 32], commitment: [u8; 32]) -> Result<[u8; 65], ChainError> {
+    pub fn attest(
+        &self,
+        mandate: [u8; 32],
+        end_s: u64,
+        schema: [u8; 32],
+        commitment: [u8; 32],
+    ) -> Result<[u8; 65], ChainError> {
         let statement = WindowAttestation {
             mandateId: B256::from(mandate),
             windowEnd: end_s,
@@ -54,7 +60,13 @@ impl MandateKey {
     }
 
     /// The consent to one policy and one oracle until `expires`, signed for the mandate registry.
-    pub fn grant(&self, policy: B256, oracle: Address, expires: u64, deployment: &Deployment) -> Result<(Mandate, [u8; 65]), ChainError> {
+    pub fn grant(
+        &self,
+        policy: B256,
+        oracle: Address,
+        expires: u64,
+        deployment: &Deployment,
+    ) -> Result<(Mandate, [u8; 65]), ChainError> {
         let mandate = Mandate { id: self.id(), key: self.key.address(), policyId: policy, oracle, expires };
         let domain = typed_data::domain(deployment.chain_id, deployment.mandate_registry);
         let signature = sign(&self.key, &mandate, &domain)?;

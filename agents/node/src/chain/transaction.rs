@@ -63,7 +63,13 @@ pub struct Triggers {
 
 impl Triggers {
     /// A sender from `account`, whose key the chain connection holds.
-    pub async fn open(chain: Chain, account: Address, deployment: &Deployment, confirmations: u64, bus: &Bus) -> anyhow::Result<Self> {
+    pub async fn open(
+        chain: Chain,
+        account: Address,
+        deployment: &Deployment,
+        confirmations: u64,
+        bus: &Bus,
+    ) -> anyhow::Result<Self> {
         Ok(Self {
             chain,
             account,
@@ -144,7 +150,11 @@ impl Triggers {
             let provider = &self.chain.provider;
             let account = self.account;
             async move {
-                provider.get_transaction_count(account).block_id(block).await.map_err(ChainError::rpc("asking for the signer's nonce"))
+                provider
+                    .get_transaction_count(account)
+                    .block_id(block)
+                    .await
+                    .map_err(ChainError::rpc("asking for the signer's nonce"))
             }
         };
         Ok(Event::Checked {
@@ -161,7 +171,8 @@ impl Triggers {
             .event_signature(Coordinator::CareTriggered::SIGNATURE_HASH)
             .topic1(trigger_id)
             .from_block(self.from_block);
-        let logs = self.chain.provider.get_logs(&filter).await.map_err(ChainError::rpc("looking for the trigger's event"))?;
+        let logs =
+            self.chain.provider.get_logs(&filter).await.map_err(ChainError::rpc("looking for the trigger's event"))?;
         for log in logs {
             let (Some(hash), Some(block)) = (log.transaction_hash, log.block_number) else { continue };
             let transaction = self
@@ -187,7 +198,8 @@ impl Triggers {
             Ok(gas) => gas,
             Err(error) => {
                 let selector = error.as_revert_data().and_then(|data| data.first_chunk::<4>().copied());
-                let kind = selector.map_or(SendFailure::Transient, |selector| SendFailure::Reverted { selector: Some(selector) });
+                let kind = selector
+                    .map_or(SendFailure::Transient, |selector| SendFailure::Reverted { selector: Some(selector) });
                 return Ok(Event::SendFailed { kind });
             }
         };
@@ -238,7 +250,8 @@ impl Triggers {
             Err(error) => return Err(ChainError::call("reading the policy")(error)),
         };
         let mandate = B256::from(receipt.mandate.into_bytes());
-        Ok(NonZeroU32::new(terms.coolDownSeconds).map(|cool_down| ids::nullifier(mandate, policy, receipt.end, cool_down)))
+        Ok(NonZeroU32::new(terms.coolDownSeconds)
+            .map(|cool_down| ids::nullifier(mandate, policy, receipt.end, cool_down)))
     }
 }
 

@@ -74,7 +74,14 @@ pub async fn run(args: &DemoArgs, stop: CancellationToken) -> Result<bool> {
     outcome
 }
 
-async fn show(args: &DemoArgs, network: &mut Network, stays: &[stays::Stay], dir: &Path, started: Instant, stop: &CancellationToken) -> Result<bool> {
+async fn show(
+    args: &DemoArgs,
+    network: &mut Network,
+    stays: &[stays::Stay],
+    dir: &Path,
+    started: Instant,
+    stop: &CancellationToken,
+) -> Result<bool> {
     step(&format!("approved by vote: model {} and policy {}", network.model_id, network.policy_id));
     let run = network.run_tag();
     for stay in stays {
@@ -190,7 +197,12 @@ fn print_how_to_look_around(network: &Network, dir: &Path) {
     let shown = |path: PathBuf| path.display().to_string();
     eprintln!("\nEverything is left running. Look around:");
     eprintln!("  hygeia explain ALERT --nats {}", network.nats.url());
-    eprintln!("  hygeia verify {} --chain {} --deployment {}", shown(dir.join("receipts/<ALERT>.json")), network.anvil.url(), shown(dir.join("deployment.json")));
+    eprintln!(
+        "  hygeia verify {} --chain {} --deployment {}",
+        shown(dir.join("receipts/<ALERT>.json")),
+        network.anvil.url(),
+        shown(dir.join("deployment.json"))
+    );
     eprintln!("  logs of the roles: {}", shown(dir.join("*.log")));
     for role in ROLES {
         eprintln!("  {:<9} process {}", role.name(), network.role_id(role).map_or("-".to_owned(), |id| id.to_string()));

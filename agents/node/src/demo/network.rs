@@ -11,8 +11,8 @@ use alloy::signers::local::PrivateKeySigner;
 use anyhow::{Context, Result};
 use hygeia_inference::package::ModelPackage;
 use hygeia_policies::{
-    CarePool, ChangeControl, HygeiaToken, MandateRegistry, ModelCommitment, ModelRegistry, OracleRegistry, PolicyRegistry,
-    PolicyTerms, ServiceBinding, ids,
+    CarePool, ChangeControl, HygeiaToken, MandateRegistry, ModelCommitment, ModelRegistry, OracleRegistry,
+    PolicyRegistry, PolicyTerms, ServiceBinding, ids,
 };
 use hygeia_protocol::bytes::B32;
 use hygeia_protocol::identity::PatientId;
@@ -198,10 +198,17 @@ impl Network {
     pub async fn enrol(&mut self, patient: PatientId) -> Result<B256> {
         let key = MandateKey::fresh();
         let expires = governance::chain_time(&self.chain).await? + 90 * 86_400;
-        let (mandate, signature) = key.grant(self.policy_id, self.accounts.oracle.address(), expires, &self.deployment)?;
+        let (mandate, signature) =
+            key.grant(self.policy_id, self.accounts.oracle.address(), expires, &self.deployment)?;
         let registry = MandateRegistry::new(self.deployment.mandate_registry, &self.chain.provider);
         let grant = registry.grant((&mandate).into(), signature.to_vec().into());
-        self.send(&self.accounts.deployer, grant.calldata().clone(), self.deployment.mandate_registry, "granting a mandate").await?;
+        self.send(
+            &self.accounts.deployer,
+            grant.calldata().clone(),
+            self.deployment.mandate_registry,
+            "granting a mandate",
+        )
+        .await?;
         let enrolments = Enrolments::open(&self.bus, self.network_key).await?;
         enrolments.enrol(&patient, B32::new(mandate.id.0)).await?;
         self.mandates.insert(patient, key);
@@ -219,7 +226,14 @@ impl Network {
     pub fn start_role(&mut self, role: Role) -> Result<()> {
         let mut command = Command::new(&self.program);
         let partitions = PARTITIONS.to_string();
-        command.arg(role.name()).args(["--nats", self.nats.url(), "--chain", self.anvil.url(), "--partitions", &partitions]);
+        command.arg(role.name()).args([
+            "--nats",
+            self.nats.url(),
+            "--chain",
+            self.anvil.url(),
+            "--partitions",
+            &partitions,
+        ]);
         command.arg("--deployment").arg(self.dir.join("deployment.json"));
         match role {
             Role::Oracle => {
@@ -280,7 +294,13 @@ impl Network {
     }
 
     /// Sends a transaction from one of the accounts and waits until it is mined.
-    pub async fn send(&self, from: &PrivateKeySigner, data: alloy::primitives::Bytes, to: Address, operation: &'static str) -> Result<(), ChainError> {
+    pub async fn send(
+        &self,
+        from: &PrivateKeySigner,
+        data: alloy::primitives::Bytes,
+        to: Address,
+        operation: &'static str,
+    ) -> Result<(), ChainError> {
         governance::send(&self.chain, from.address(), data, to, operation).await.map(|_| ())
     }
 
@@ -328,7 +348,8 @@ impl Proposal {
         let binding = ServiceBinding {
             schemaHash: B256::from(model.schema().hash()),
             verifier,
-            proofLength: u32::try_from(engine.verifying_key().proof_bytes()).context("a proof is shorter than 4 GiB")?,
+            proofLength: u32::try_from(engine.verifying_key().proof_bytes())
+                .context("a proof is shorter than 4 GiB")?,
         };
         let change = ChangeControl {
             modification: "First approval of the shipped sepsis risk model".to_owned(),
@@ -361,7 +382,10 @@ impl Proposal {
         let approve_model = models.approveModel(self.commitment.clone(), self.binding.clone(), self.change.clone());
         vec![
             Call { target: deployment.model_registry, data: approve_model.calldata().clone() },
-            Call { target: deployment.policy_registry, data: policies.approvePolicy(self.terms.clone()).calldata().clone() },
+            Call {
+                target: deployment.policy_registry,
+                data: policies.approvePolicy(self.terms.clone()).calldata().clone(),
+            },
             Call { target: deployment.oracle_registry, data: oracles.admitOracle(self.oracle).calldata().clone() },
         ]
     }
@@ -379,7 +403,8 @@ async fn distribute(chain: &Chain, deployment: &Deployment, accounts: &Accounts)
     let share = supply / U256::from(accounts.voters.len() + 1);
     for other in others {
         let transfer = token.transfer(other.address(), share);
-        governance::send(chain, holder.address(), transfer.calldata().clone(), deployment.token, "distributing tokens").await?;
+        governance::send(chain, holder.address(), transfer.calldata().clone(), deployment.token, "distributing tokens")
+            .await?;
     }
     Ok(())
 }
@@ -393,9 +418,17 @@ async fn fund(chain: &Chain, deployment: &Deployment, accounts: &Accounts, bond:
     let funds = U256::from(POOL_TOKENS) * U256::from(10).pow(U256::from(18));
     let oracle = accounts.oracle.address();
     let steps = [
-        (token.approve(deployment.care_pool, funds).calldata().clone(), deployment.benefit_token, "allowing the pool's funding"),
+        (
+            token.approve(deployment.care_pool, funds).calldata().clone(),
+            deployment.benefit_token,
+            "allowing the pool's funding",
+        ),
         (pool.fund(funds).calldata().clone(), deployment.care_pool, "funding the pool"),
-        (token.approve(deployment.oracle_registry, U256::from(bond)).calldata().clone(), deployment.benefit_token, "allowing the bond"),
+        (
+            token.approve(deployment.oracle_registry, U256::from(bond)).calldata().clone(),
+            deployment.benefit_token,
+            "allowing the bond",
+        ),
         (oracles.payBond(oracle, bond).calldata().clone(), deployment.oracle_registry, "paying the oracle's bond"),
     ];
     for (data, to, operation) in steps {
@@ -427,4 +460,3 @@ fn write_secret(path: &Path, secret: &[u8]) -> Result<()> {
     file.write_all(hex::encode(secret).as_bytes())?;
     Ok(())
 }
-

@@ -130,7 +130,14 @@ impl Observer {
     /// Begins to read every stream from its start, until `stop`.
     pub async fn start(bus: &Bus, stop: &CancellationToken) -> Result<Self> {
         let observer = Self::default();
-        for stream in [Stream::Windows, Stream::Ledger, Stream::DeadLetters, Stream::Alerts, Stream::Receipts, Stream::Settlements] {
+        for stream in [
+            Stream::Windows,
+            Stream::Ledger,
+            Stream::DeadLetters,
+            Stream::Alerts,
+            Stream::Receipts,
+            Stream::Settlements,
+        ] {
             let mut reader = OrderedReader::open(bus, stream, Vec::new(), 1).await?;
             let (seen, stop) = (observer.seen.clone(), stop.clone());
             tokio::spawn(async move {

@@ -60,11 +60,17 @@ impl NatsServer {
         let program = tools.program("nats-server");
         let text = |path: &Path| path.display().to_string();
         let arguments = vec![
-            "-js".into(), "-a".into(), "127.0.0.1".into(),
-            "-c".into(), text(&config),
-            "-sd".into(), text(&dir.join("store")),
-            "--ports_file_dir".into(), text(dir),
-            "-l".into(), text(&dir.join("nats.log")),
+            "-js".into(),
+            "-a".into(),
+            "127.0.0.1".into(),
+            "-c".into(),
+            text(&config),
+            "-sd".into(),
+            text(&dir.join("store")),
+            "--ports_file_dir".into(),
+            text(dir),
+            "-l".into(),
+            text(&dir.join("nats.log")),
         ];
         let (process, url) = spawn_nats(&program, &arguments, "-1", dir).await?;
         Ok(Self { process, url, arguments, program })

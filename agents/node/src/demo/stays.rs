@@ -12,6 +12,9 @@ use parquet::file::reader::SerializedFileReader;
 use parquet::record::{Field, Row};
 use thiserror::Error;
 
+/// A shorter stay shows little; half a day in seconds.
+const STAY_S_MIN: u64 = 12 * 3_600;
+
 /// What could not be read of the stays.
 #[derive(Debug, Error)]
 pub enum StaysError {
@@ -51,7 +54,7 @@ pub struct Measurement {
 /// A patient's time in intensive care.
 #[derive(Debug, Clone)]
 pub struct Stay {
-    /// Position in the list of stays, by length of data; the data set's own identifier is not kept.
+    /// Position in the list of stays; the data set's own identifier is not kept.
     pub number: usize,
     /// The measurements by time.
     pub measurements: Vec<Measurement>,
@@ -60,21 +63,16 @@ pub struct Stay {
 impl Stay {
     /// Seconds from the first measurement to the last.
     pub fn length_s(&self) -> u64 {
-        match (self.measurements.first(), self.measurements.last()) {
-            (Some(first), Some(last)) => u64::try_from(last.taken_at_s - first.taken_at_s).unwrap_or(0),
-            _ => 0,
-        }
+        length_s(&self.measurements)
     }
 }
 
-/// Reads up to `count` stays of at most `hours_max` hours each, those with the most laboratory values first.
+/// Reads up to `count` stays, cut to `hours_max` hours each: the first in the data set's order that last half a day.
 pub fn read(dir: &Path, count: usize, hours_max: u32) -> Result<Vec<Stay>, StaysError> {
     let intensive_care = intensive_care_intervals(dir)?;
     let mut by_stay: BTreeMap<String, Vec<Measurement>> = BTreeMap::new();
     let mut keep = |id: &str, measurement: Measurement| {
-        let inside = intensive_care
-            .get(id)
-            .is_some_and(|(from, to)| (*from..=*to).contains(&measurement.taken_at_s));
+        let inside = intensive_care.get(id).is_some_and(|(from, to)| (*from..=*to).contains(&measurement.taken_at_s));
         if inside {
             by_stay.entry(id.to_owned()).or_default().push(measurement);
         }
@@ -84,29 +82,34 @@ pub fn read(dir: &Path, count: usize, hours_max: u32) -> Result<Vec<Stay>, Stays
     read_oxygen(dir, &mut keep)?;
 
     let people = demographics(dir)?;
-    let mut stays: Vec<(usize, String, Vec<Measurement>)> = by_stay
+    let stays = by_stay
         .into_iter()
         .map(|(id, mut measurements)| {
             measurements.sort_by(|a, b| a.taken_at_s.cmp(&b.taken_at_s).then(a.code.cmp(&b.code)));
             let first = measurements.first().map_or(0, |m| m.taken_at_s);
             measurements.retain(|m| m.taken_at_s - first <= i64::from(hours_max) * 3600);
-            let laboratory = measurements.iter().filter(|m| m.device == "laboratory").count();
             if let Some(person) = people.get(&id) {
                 let register = |code, value| Measurement { taken_at_s: first, code, value, device: "register" };
                 let mut admission = vec![register(Code::Age, person.age_years)];
                 admission.extend(person.sex.map(|sex| register(Code::Sex, sex)));
                 measurements.splice(0..0, admission);
             }
-            (laboratory, id, measurements)
+            measurements
         })
-        .collect();
-    stays.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
-    stays.truncate(count);
-    Ok(stays
-        .into_iter()
+        .filter(|measurements| length_s(measurements) >= STAY_S_MIN)
+        .take(count)
         .enumerate()
-        .map(|(number, (_, _, measurements))| Stay { number, measurements })
-        .collect())
+        .map(|(number, measurements)| Stay { number, measurements })
+        .collect();
+    Ok(stays)
+}
+
+/// Seconds from the first measurement to the last.
+fn length_s(measurements: &[Measurement]) -> u64 {
+    match (measurements.first(), measurements.last()) {
+        (Some(first), Some(last)) => u64::try_from(last.taken_at_s - first.taken_at_s).unwrap_or(0),
+        _ => 0,
+    }
 }
 
 struct Person {
@@ -141,7 +144,9 @@ fn intensive_care_intervals(dir: &Path) -> Result<BTreeMap<String, (i64, i64)>, 
         if text(&row, "location_category").as_deref() != Some("icu") {
             continue;
         }
-        if let (Some(id), Some(from), Some(to)) = (text(&row, "hospitalization_id"), time(&row, "in_dttm"), time(&row, "out_dttm")) {
+        if let (Some(id), Some(from), Some(to)) =
+            (text(&row, "hospitalization_id"), time(&row, "in_dttm"), time(&row, "out_dttm"))
+        {
             let interval = intervals.entry(id).or_insert((from, to));
             *interval = (interval.0.min(from), interval.1.max(to));
         }

@@ -8,6 +8,9 @@ use std::fmt::Write as _;
 use super::observer::Observed;
 use super::replay::Progress;
 
+/// Triggers listed one by one in the table.
+const TRIGGERS_SHOWN: usize = 5;
+
 /// Median and 99th percentile.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Percentiles {
@@ -84,7 +87,7 @@ impl Summary {
                 *refused.entry(reason).or_default() += 1;
             }
         }
-        let triggers: Vec<Trigger> = seen
+        let mut triggers: Vec<Trigger> = seen
             .triggers()
             .map(|(timeline, settlement)| Trigger {
                 alert: prefixed(&timeline.alert.alert_id),
@@ -98,6 +101,7 @@ impl Summary {
                 read_back: read_back(&settlement.trigger_id),
             })
             .collect();
+        triggers.sort_by_key(|t| t.alerted_at_ms);
         let receipts: Vec<_> = seen.alerts.values().filter_map(|t| t.receipt.as_ref()).collect();
         let order_holds = seen.alerts.values().all(|t| {
             let proved = t.receipt.as_ref().map(|r| r.proved_at_ms);
@@ -148,7 +152,7 @@ impl Summary {
         row("gas per trigger, median", or_none(self.gas.map(|gas| gas.to_string())));
         let order = if self.order_holds { "held for every alert" } else { "BROKEN" };
         row("alert before proof before trigger", order.to_owned());
-        for t in &self.triggers {
+        for t in self.triggers.iter().take(TRIGGERS_SHOWN) {
             let proved = t.proved_at_ms.saturating_sub(t.alerted_at_ms);
             let settled = t.settled_at_ms.saturating_sub(t.alerted_at_ms);
             let _ = writeln!(
@@ -160,6 +164,9 @@ impl Summary {
                 t.gas,
                 t.transaction,
             );
+        }
+        if let more @ 1.. = self.triggers.len().saturating_sub(TRIGGERS_SHOWN) {
+            let _ = writeln!(text, "  and {more} more: all are in summary.json and with --json");
         }
         text
     }
@@ -201,7 +208,9 @@ mod tests {
 
     #[test]
     fn percentiles_of_few_values() {
-        for (values, p50, p99) in [(vec![7], 7, 7), (vec![1, 2], 2, 2), (vec![1, 2, 3], 2, 3), ((1..=100).collect(), 51, 100)] {
+        for (values, p50, p99) in
+            [(vec![7], 7, 7), (vec![1, 2], 2, 2), (vec![1, 2, 3], 2, 3), ((1..=100).collect(), 51, 100)]
+        {
             let found = percentiles(&values).unwrap();
             assert_eq!((found.p50, found.p99), (p50, p99), "{values:?}");
         }

@@ -65,13 +65,31 @@ fn picture(seen: &Observed, now: Progress, total_s: u64) -> String {
     let mut text = String::new();
     let share = if total_s == 0 { 1.0 } else { now.stay_s as f64 / total_s as f64 };
     let filled = ((share * 40.0) as usize).min(40);
-    let _ = writeln!(text, "  stays     [{}{}] {:>3} h of {} h", "#".repeat(filled), ".".repeat(40 - filled), now.stay_s / 3600, total_s / 3600);
+    let _ = writeln!(
+        text,
+        "  stays     [{}{}] {:>3} h of {} h",
+        "#".repeat(filled),
+        ".".repeat(40 - filled),
+        now.stay_s / 3600,
+        total_s / 3600
+    );
     let dead: u64 = seen.dead_letters.values().sum();
-    let _ = writeln!(text, "  flow      {} observations ({dead} dead-lettered) > {} windows > {} scored", now.published, seen.windows, seen.scored);
+    let _ = writeln!(
+        text,
+        "  flow      {} observations ({dead} dead-lettered) > {} windows > {} scored",
+        now.published, seen.windows, seen.scored
+    );
     let latencies = seen.alert_latencies_ms();
     let median = latencies.get(latencies.len() / 2).map_or("-".to_owned(), |ms| format!("{ms} ms"));
-    let _ = writeln!(text, "  alerts    {} ({} held back), median latency {median}", seen.alerts.len(), seen.suppressed);
-    let _ = writeln!(text, "  proved    {}   on chain {} triggered, {} answered", seen.proofs(), seen.triggers().count(), seen.settled());
+    let _ =
+        writeln!(text, "  alerts    {} ({} held back), median latency {median}", seen.alerts.len(), seen.suppressed);
+    let _ = writeln!(
+        text,
+        "  proved    {}   on chain {} triggered, {} answered",
+        seen.proofs(),
+        seen.triggers().count(),
+        seen.settled()
+    );
     let mut newest: Vec<&Timeline> = seen.alerts.values().collect();
     newest.sort_by_key(|t| std::cmp::Reverse(t.alerted_at_ms));
     for timeline in newest.into_iter().take(ALERTS_SHOWN) {
@@ -90,7 +108,9 @@ fn alert_line(timeline: &Timeline) -> String {
         None => "NOT PROVED YET".to_owned(),
     };
     let chain = match &timeline.settlement {
-        Some(s) if s.status == SettlementStatus::Triggered => format!("care triggered, block {}, gas {}", s.block, s.gas_used),
+        Some(s) if s.status == SettlementStatus::Triggered => {
+            format!("care triggered, block {}, gas {}", s.block, s.gas_used)
+        }
         Some(s) => format!("chain refused: {}", s.reason.as_deref().unwrap_or("no reason")),
         None => String::new(),
     };

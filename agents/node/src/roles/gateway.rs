@@ -68,11 +68,8 @@ pub async fn run(site: Site, args: GatewayArgs) -> Result<()> {
 
 /// [`run`] on a listener that is bound already.
 pub async fn serve(site: Site, args: GatewayArgs, listener: TcpListener) -> Result<()> {
-    let key_file = required(
-        args.network_key_file,
-        "--gateway-network-key-file",
-        "observations are spread over partitions by it",
-    )?;
+    let key_file =
+        required(args.network_key_file, "--gateway-network-key-file", "observations are spread over partitions by it")?;
     let gateway = Arc::new(Gateway {
         partitioner: Partitioner::new(load_secret(&key_file)?, site.connect.partitions),
         limits: Limits::default(),
@@ -133,13 +130,14 @@ async fn observations(
         }
         Err(_cut_off) => return answer::reason(StatusCode::BAD_REQUEST, "malformed"),
     };
-    let Screened { accepted, refused } = match ingest::screen(&body, Timestamp::from_millis(now_ms()), &gateway.limits) {
+    let Screened { accepted, refused } = match ingest::screen(&body, Timestamp::from_millis(now_ms()), &gateway.limits)
+    {
         Ok(screened) => screened,
         Err(BodyError::Malformed) => return answer::reason(StatusCode::BAD_REQUEST, "malformed"),
         Err(BodyError::TooMany) => return answer::reason(StatusCode::PAYLOAD_TOO_LARGE, "too_many"),
     };
     for refusal in &refused {
-        gateway.site.metrics.count(Counter::ObservationsDeadLettered, refusal.reason);
+        gateway.site.metrics.count(Counter::ObservationsRefused, refusal.reason);
     }
     match gateway.store(&accepted).await {
         Ok(repeated) => {
@@ -283,7 +281,9 @@ mod tests {
         for tag in ["<style", "<script"] {
             assert_eq!(PAGE.matches(tag).count(), 1, "{tag}");
         }
-        for forbidden in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", " style=", " onclick="] {
+        for forbidden in
+            ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", " style=", " onclick="]
+        {
             assert!(!PAGE.contains(forbidden), "{forbidden}");
         }
         // The only addresses in it are the namespace of SVG and our own.

@@ -10,19 +10,21 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use hygeia_inference::schema::FeatureSchema;
 use hygeia_protocol::digest::keyed_digest;
-use hygeia_protocol::message::{Address, AttestedWindow, B32, ClinicalSummary, DeadLetter, Message, Salt, Signature, V1};
+use hygeia_protocol::message::{
+    Address, AttestedWindow, B32, ClinicalSummary, DeadLetter, Message, Salt, Signature, V1,
+};
 use hygeia_protocol::observation::{Limits, Observation, PatientId, Rejection};
 use hygeia_protocol::subject::{self, Partitioner, Stream};
 use hygeia_protocol::time::Timestamp;
 use hygeia_protocol::window::{PatientWindow, WindowConfig, WindowSnapshot};
 
 use super::{Site, required};
-use crate::clock::now_ms;
 use crate::bus::{Checkpoint, Entry, OrderedReader};
 use crate::chain::registry::Registries;
 use crate::chain::signing::OracleSigner;
 use crate::chain::{load_secret, load_signer};
 use crate::cli::OracleArgs;
+use crate::clock::now_ms;
 use crate::convert;
 use crate::enrolment::{Enrolment, Enrolments};
 use crate::telemetry::Counter;
@@ -35,7 +37,11 @@ const PATIENTS_MAX: usize = 100_000;
 /// Runs the oracle until the site stops.
 pub async fn run(site: Site, args: OracleArgs) -> Result<()> {
     let key_file = required(args.key_file, "--oracle-key-file", "the oracle signs every window it attests")?;
-    let network_key = load_secret(&required(args.network_key_file, "--network-key-file", "patients are spread over partitions by it")?)?;
+    let network_key = load_secret(&required(
+        args.network_key_file,
+        "--network-key-file",
+        "patients are spread over partitions by it",
+    )?)?;
     let chain = site.chain(None).await?;
     let mut oracle = Oracle {
         signer: OracleSigner::new(load_signer(&key_file)?, &site.deployment),
@@ -117,7 +123,9 @@ impl Oracle {
         let patient = observation.patient().clone();
         if !self.patients.contains_key(&patient) {
             if self.patients.len() >= PATIENTS_MAX {
-                anyhow::bail!("more than {PATIENTS_MAX} patients on one oracle: spread the partitions over more replicas");
+                anyhow::bail!(
+                    "more than {PATIENTS_MAX} patients on one oracle: spread the partitions over more replicas"
+                );
             }
             let enrolment = self.enrolments.find(&patient).await?;
             let window = PatientWindow::new(WindowConfig::default());
@@ -191,7 +199,10 @@ impl Oracle {
             stream_sequence: entry.sequence,
             received_at_ms: entry.stored_at_ms,
         };
-        self.site.bus.publish(Stream::DeadLetters, subject::dead_letter(reason), &letter.message_id(), letter.encode()).await?;
+        self.site
+            .bus
+            .publish(Stream::DeadLetters, subject::dead_letter(reason), &letter.message_id(), letter.encode())
+            .await?;
         self.site.metrics.count(Counter::ObservationsDeadLettered, reason);
         tracing::debug!(reason, sequence = entry.sequence, "observation dead-lettered");
         Ok(())

@@ -17,12 +17,12 @@ use thiserror::Error;
 
 use super::Site;
 use super::sentinel::wait_for_approval;
-use crate::clock::now_ms;
 use crate::bus::{Job, WorkQueue};
 use crate::chain::registry::Registries;
 use crate::cli::ProverArgs;
-use crate::{keys, models};
+use crate::clock::now_ms;
 use crate::telemetry::Counter;
+use crate::{keys, models};
 
 /// Name of the queue all provers share.
 const QUEUE: &str = "prover";

@@ -17,13 +17,13 @@ use hygeia_protocol::time::Timestamp;
 use hygeia_protocol::triage::{Triage, TriageOutcome, TriagePolicy};
 
 use super::{Site, patience};
-use crate::clock::now_ms;
 use crate::bus::{Checkpoint, Entry, OrderedReader};
 use crate::chain::registry::{ActivePolicy, Registries};
 use crate::cli::SentinelArgs;
+use crate::clock::now_ms;
 use crate::explain;
-use crate::models;
 use crate::memory::{CaseMemory, Embedding};
+use crate::models;
 use crate::telemetry::Counter;
 
 /// Windows scored at a time at most: past this the matrix product no longer gets cheaper per window.
@@ -163,7 +163,8 @@ impl Sentinel {
             }
         };
         let partition = subject::partition_of(&entry.subject)?;
-        let fits = window.schema.as_bytes() == &self.model.schema().hash() && window.features.len() == self.model.schema().len();
+        let fits = window.schema.as_bytes() == &self.model.schema().hash()
+            && window.features.len() == self.model.schema().len();
         if !fits {
             tracing::warn!(sequence = entry.sequence, "a window of another feature schema is left to another sentinel");
             return None;
@@ -181,10 +182,8 @@ impl Sentinel {
         if !self.registries.mandate_is_live(&window.mandate) {
             return Ok(());
         }
-        let triage = self
-            .triage
-            .entry((window.mandate, policy.id))
-            .or_insert_with(|| Triage::new(triage_policy(policy)));
+        let triage =
+            self.triage.entry((window.mandate, policy.id)).or_insert_with(|| Triage::new(triage_policy(policy)));
         let outcome = triage.step(score, Timestamp::from_seconds(window.end));
         if silent {
             return Ok(());
@@ -197,7 +196,13 @@ impl Sentinel {
         self.write_ledger(arrived, score, label).await
     }
 
-    async fn alert_within_limits(&mut self, arrived: &Arrived, score: i64, policy: &ActivePolicy, escalation: bool) -> Result<&'static str> {
+    async fn alert_within_limits(
+        &mut self,
+        arrived: &Arrived,
+        score: i64,
+        policy: &ActivePolicy,
+        escalation: bool,
+    ) -> Result<&'static str> {
         let within = self.patient_limit.check_key(&arrived.window.mandate).is_ok() && self.ward_limit.check().is_ok();
         if !within && !escalation {
             return Ok(self.suppressed("suppressed_rate_limit"));

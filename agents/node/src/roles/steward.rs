@@ -12,11 +12,11 @@ use hygeia_protocol::message::{B32, Message, Receipt, Settlement, SettlementStat
 use hygeia_protocol::subject::{self, Stream};
 
 use super::{Site, required};
-use crate::clock::now_ms;
 use crate::bus::{Job, WorkQueue};
 use crate::chain::load_signer;
 use crate::chain::transaction::{Outcome, Triggers};
 use crate::cli::StewardArgs;
+use crate::clock::now_ms;
 use crate::telemetry::Counter;
 
 /// Name of the queue all stewards share.

@@ -44,9 +44,13 @@ pub(crate) struct Tx {
 pub(crate) enum Fault {
     None,
     /// Carried out, the answer lost.
-    Unheard,
+    Unheard {
+        at: At,
+    },
     /// Neither carried out nor answered.
-    Undone,
+    Undone {
+        at: At,
+    },
     /// A send carried out, answered with a transient failure.
     SentTransient,
     /// A send not carried out, answered with a transient failure.
@@ -54,9 +58,26 @@ pub(crate) enum Fault {
     /// A send not carried out for its fee.
     Underpriced,
     /// The steward is killed before the action and starts again from its checkpoint.
-    KilledBefore,
+    KilledBefore {
+        at: At,
+    },
     /// The steward is killed after the action and before it hears the answer.
-    KilledAfter,
+    KilledAfter {
+        at: At,
+    },
+}
+
+/// Which actions a fault hits: a send comes only after a question was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum At {
+    Any,
+    Sends,
+}
+
+impl At {
+    fn hits(self, action: Action) -> bool {
+        self == At::Any || matches!(action, Action::Send { .. })
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -189,11 +210,11 @@ impl World {
             rounds += 1;
             assert!(rounds < 200, "a step that never comes to rest");
             let action = actions.remove(0);
-            if fault == Fault::KilledBefore {
+            if matches!(fault, Fault::KilledBefore { at } if at.hits(action)) {
                 return self.restart();
             }
             let answer = self.carry_out(action, fault);
-            if fault == Fault::KilledAfter {
+            if matches!(fault, Fault::KilledAfter { at } if at.hits(action)) {
                 return self.restart();
             }
             if let Some(answer) = answer {
@@ -240,7 +261,7 @@ impl World {
     }
 
     fn carry_out(&mut self, action: Action, fault: Fault) -> Option<Event> {
-        if fault == Fault::Undone {
+        if matches!(fault, Fault::Undone { at } if at.hits(action)) {
             return None;
         }
         let answer = match action {
@@ -256,7 +277,8 @@ impl World {
             Action::Send { nonce, .. } => self.send(nonce, fault),
             Action::Done { .. } | Action::Fail { .. } => return None,
         };
-        (fault != Fault::Unheard).then_some(answer)
+        let unheard = matches!(fault, Fault::Unheard { at } if at.hits(action));
+        (!unheard).then_some(answer)
     }
 
     fn send(&mut self, nonce: u64, fault: Fault) -> Event {
@@ -325,14 +347,15 @@ pub(crate) fn op() -> impl Strategy<Value = Op> {
 }
 
 pub(crate) fn fault() -> impl Strategy<Value = Fault> {
+    let at = || prop_oneof![Just(At::Any), Just(At::Sends)];
     prop_oneof![
         8 => Just(Fault::None),
-        1 => Just(Fault::Unheard),
-        1 => Just(Fault::Undone),
+        1 => at().prop_map(|at| Fault::Unheard { at }),
+        1 => at().prop_map(|at| Fault::Undone { at }),
         1 => Just(Fault::SentTransient),
         1 => Just(Fault::UnsentTransient),
         1 => Just(Fault::Underpriced),
-        1 => Just(Fault::KilledBefore),
-        1 => Just(Fault::KilledAfter),
+        1 => at().prop_map(|at| Fault::KilledBefore { at }),
+        1 => at().prop_map(|at| Fault::KilledAfter { at }),
     ]
 }

@@ -260,6 +260,31 @@ fn a_nonce_spent_by_another_is_left_only_when_that_is_final() {
 }
 
 #[test]
+fn a_nonce_that_was_out_when_the_steward_was_killed_is_not_left_at_once() {
+    check(
+        &[
+            (0, Requested),
+            (0, checked(7, 7)),
+            (5, Requested),
+            (5, checked(7, 8)),
+            (5, failed(SendFailure::NonceTooLow)),
+            (5, checked(7, 8)),
+            (36, head(102)),
+            (36, checked(8, 8)),
+        ],
+        expect![[r#"
+            0s: check
+            0s: send #1 nonce 7 fee +0%
+            5s: check
+            5s: send #2 nonce 7 fee +0%
+            5s: check
+            5s:
+            36s: check
+            36s: send #3 nonce 8 fee +0%"#]],
+    );
+}
+
+#[test]
 fn a_nonce_that_no_node_ever_saw_is_left_at_once() {
     check(
         &[
@@ -471,6 +496,26 @@ fn an_unanswered_question_is_asked_again() {
             40s:
             46s: ask tx 1"#]],
     );
+}
+
+#[test]
+fn a_nonce_that_may_be_out_is_not_given_back() {
+    let over = START.plus_seconds(3_600);
+    for (answer, exposed) in
+        [(None, true), (Some(SendFailure::Transient), true), (Some(SendFailure::Reverted { selector: None }), false)]
+    {
+        let mut submission = Submission::new(SubmissionConfig::default(), hash(0));
+        submission.step(Requested, START);
+        submission.step(checked(7, 7), START);
+        if let Some(kind) = answer {
+            submission.step(failed(kind), START);
+        }
+        submission.step(Tick, over);
+        submission.step(checked(7, 8), over);
+        assert_eq!(submission.nonce(), Some(7));
+        assert_eq!(submission.is_exposed(), exposed, "{answer:?}");
+        assert!(matches!(submission.end(), Some(Action::Fail { .. })));
+    }
 }
 
 #[test]

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     file::{FileError, Magic, Sealed},
-    srs::{Srs, in_subgroup},
+    srs::{Srs, has_development_secret, in_subgroup},
 };
 use crate::{
     PROOF_SYSTEM_ID,
@@ -170,6 +170,9 @@ impl VerifyingKeyFile {
             .unwrap_or(Err(KeyError::Decode("the decoder panicked")))?;
         if key.transcript_repr().to_repr() != description.transcript {
             return Err(KeyError::Other("build of the proof system"));
+        }
+        if !description.development_srs && has_development_secret(params.g2(), params.s_g2()) {
+            return Err(KeyError::Decode("made from the development string, without its mark"));
         }
         Ok(Self { sealed, description, params, key })
     }

@@ -197,7 +197,8 @@ impl NativeEngine {
         &self.verifying_key
     }
 
-    /// Proves one window and verifies the proof before returning it.
+    /// Proves one window and verifies the proof before returning it. Blocks the calling thread until it is done, so an
+    /// asynchronous caller gives it a blocking thread.
     pub fn prove(&self, features: &[i32], salt: &Salt) -> Result<Proof, ProveError> {
         let prove = || -> Result<Proof, ProveError> {
             let Witness { first, public } = witness::fill(&self.layout, &self.network, features, salt, &mut OsRng)?;

@@ -70,8 +70,7 @@ impl Srs {
         if k > K_MAX {
             return Err(SrsError::TooSmall { needed: k, available: K_MAX });
         }
-        let seed = Sha256::digest(DEVELOPMENT_SEED).into();
-        let params = ParamsKZG::setup(k, ChaCha20Rng::from_seed(seed));
+        let params = ParamsKZG::setup(k, development_rng());
         Ok(Self { params: Arc::new(params), development: true })
     }
 
@@ -171,6 +170,9 @@ impl Srs {
         };
         let params = ParamsKZG::read_custom(&mut &points[..], SerdeFormat::RawBytes)
             .map_err(|_| SrsError::Decode("a point is not on its curve"))?;
+        if !development && has_development_secret(params.g2(), params.s_g2()) {
+            return Err(SrsError::Decode("the development string without its mark"));
+        }
         Ok(Self { params: Arc::new(params), development })
     }
 }
@@ -185,6 +187,17 @@ impl fmt::Debug for Srs {
 pub(super) fn in_subgroup(point: &G2Affine) -> bool {
     use halo2_axiom::halo2curves::group::cofactor::CofactorGroup;
     bool::from(point.to_curve().is_torsion_free())
+}
+
+/// Whether the secret is the one of the development string, whatever a mark says.
+pub(super) fn has_development_secret(g2: G2Affine, s_g2: G2Affine) -> bool {
+    let secret = Fr::random(development_rng());
+    (g2 * secret).to_affine() == s_g2
+}
+
+/// The generator whose first number is the secret of the development string.
+fn development_rng() -> ChaCha20Rng {
+    ChaCha20Rng::from_seed(Sha256::digest(DEVELOPMENT_SEED).into())
 }
 
 /// Bytes of the raw form: size, powers, Lagrange form, two points of the second group.

@@ -171,6 +171,20 @@ fn a_forged_verifying_key_does_not_panic() {
     }
 }
 
+/// Nobody can pass a development key off as a sound one by taking its mark away.
+#[test]
+fn a_development_key_without_its_mark_is_refused() {
+    let body = ENGINE.verifying_key().bytes()[50..].to_vec();
+    let json_length = u32::from_be_bytes(body[..4].try_into().unwrap()) as usize;
+    let json = std::str::from_utf8(&body[4..4 + json_length]).unwrap();
+    let unmarked = json.replace("\"development_srs\":true", "\"development_srs\":false");
+    assert_ne!(json, unmarked);
+    let length = u32::try_from(unmarked.len()).unwrap().to_be_bytes();
+    let forged = [&length, unmarked.as_bytes(), &body[4 + json_length..]].concat();
+    let sealed = Sealed::new(b"HYGEIAVK", &forged);
+    assert!(matches!(VerifyingKeyFile::from_bytes(sealed.bytes().to_vec()), Err(KeyError::Decode(_))));
+}
+
 #[test]
 fn keys_are_saved_loaded_and_checked() {
     let directory = tempfile::tempdir().unwrap();
@@ -238,6 +252,9 @@ fn the_development_string_is_marked_reproducible_and_checked() {
         Sealed::new(b"HYGEIASR", &exchanged).write(&paths[1]).unwrap();
         assert!(matches!(Srs::read(&paths[1]), Err(SrsError::Structure)));
     }
+    let unmarked = [&[0], &body[1..]].concat();
+    Sealed::new(b"HYGEIASR", &unmarked).write(&paths[1]).unwrap();
+    assert!(matches!(Srs::read(&paths[1]), Err(SrsError::Decode(_))));
     for length in [0, 1, 4, 5, 100, body.len() - 1] {
         Sealed::new(b"HYGEIASR", &body[..length]).write(&paths[1]).unwrap();
         assert!(matches!(Srs::read(&paths[1]), Err(SrsError::Decode(_))), "{length} bytes");

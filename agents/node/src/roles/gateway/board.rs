@@ -293,8 +293,20 @@ pub(super) mod tests {
                     unit: "/min".to_owned(),
                     age_s: Some(300),
                 },
-                Contribution { name: "lactate".to_owned(), points: -96, value_milli: None, unit: "mmol/L".to_owned(), age_s: None },
-                Contribution { name: "clock".to_owned(), points: 64, value_milli: None, unit: String::new(), age_s: None },
+                Contribution {
+                    name: "lactate".to_owned(),
+                    points: -96,
+                    value_milli: None,
+                    unit: "mmol/L".to_owned(),
+                    age_s: None,
+                },
+                Contribution {
+                    name: "clock".to_owned(),
+                    points: 64,
+                    value_milli: None,
+                    unit: String::new(),
+                    age_s: None,
+                },
             ],
             similar: Vec::new(),
         }
@@ -376,13 +388,8 @@ pub(super) mod tests {
 
     #[test]
     fn a_receipt_of_another_claim_proves_nothing() {
-        let twins: [fn(&mut Receipt); 5] = [
-            |r| r.score += 1,
-            |r| r.end += 3_600,
-            |r| r.model = id(99),
-            |r| r.policy = id(99),
-            |r| r.mandate = id(99),
-        ];
+        let twins: [fn(&mut Receipt); 5] =
+            [|r| r.score += 1, |r| r.end += 3_600, |r| r.model = id(99), |r| r.policy = id(99), |r| r.mandate = id(99)];
         for tamper in twins {
             let mut other = receipt(1);
             tamper(&mut other);
@@ -414,7 +421,11 @@ pub(super) mod tests {
     #[test]
     fn the_newest_come_first_a_repetition_is_one_and_the_oldest_go() {
         let mut board = board(&[alert(1), alert(2), alert(1), alert(3)], &[], &[]);
-        check(&board, 0, expect!["0003 Unproved Pending None\n0002 Unproved Pending None\n0001 Unproved Pending None\n"]);
+        check(
+            &board,
+            0,
+            expect!["0003 Unproved Pending None\n0002 Unproved Pending None\n0001 Unproved Pending None\n"],
+        );
         for n in 4..=1_001 {
             board.alert(alert(n));
         }
@@ -443,7 +454,9 @@ pub(super) mod tests {
             .as_object()
             .unwrap()
             .iter()
-            .filter(|(key, _)| ["status", "reason", "proof_state", "proof", "settlement", "score"].contains(&key.as_str()))
+            .filter(|(key, _)| {
+                ["status", "reason", "proof_state", "proof", "settlement", "score"].contains(&key.as_str())
+            })
             .map(|(key, value)| (key.clone(), value.clone()))
             .collect();
         expect![[r#"
@@ -467,6 +480,7 @@ pub(super) mod tests {
                 "trigger_id": "0x000000000000000000000000000000000000000000000000000000000000000a"
               },
               "status": "triggered"
-            }"#]].assert_eq(&serde_json::to_string_pretty(&outcome).unwrap());
+            }"#]]
+        .assert_eq(&serde_json::to_string_pretty(&outcome).unwrap());
     }
 }

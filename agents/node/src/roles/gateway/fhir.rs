@@ -10,6 +10,7 @@ use hygeia_protocol::time::Timestamp;
 use serde::Serialize;
 
 use super::board::{AlertView, ProofState, Status};
+use crate::explain::{decimal, hours};
 
 /// Namespaces of our identifiers. FHIR wants a URI; a UUID needs no domain that somebody has to keep.
 const ALERT_SYSTEM: &str = "urn:uuid:6f0c3c1e-8c55-4a0e-9f0b-0d4f6b1d5a11";
@@ -151,9 +152,10 @@ impl Outcome {
                 coding: vec![Coding { system: SNOMED_CT, code: "91302008".to_owned(), display: Some("Sepsis") }],
                 text: "Sepsis".to_owned(),
             },
-            Self::OfModel(model) => {
-                CodeableConcept { coding: Vec::new(), text: format!("The outcome that model {model} was approved to predict") }
-            }
+            Self::OfModel(model) => CodeableConcept {
+                coding: Vec::new(),
+                text: format!("The outcome that model {model} was approved to predict"),
+            },
         }
     }
 }
@@ -172,7 +174,9 @@ fn basis(contributions: &[Contribution]) -> String {
     for c in contributions {
         let _ = write!(text, "\n- {}: {}", plain(&c.name), thousandths(c.points));
         let _ = match (c.value_milli, c.age_s) {
-            (Some(value), Some(age)) => write!(text, " ({} {}, {} old)", decimal(value), plain(&c.unit), age_in_words(age)),
+            (Some(value), Some(age)) => {
+                write!(text, " ({} {}, {} old)", decimal(value), plain(&c.unit), hours(age))
+            }
             (Some(value), None) => write!(text, " ({} {})", decimal(value), plain(&c.unit)),
             (None, _) if c.unit.is_empty() => Ok(()),
             (None, _) => write!(text, " (not measured)"),
@@ -209,17 +213,6 @@ fn thousandths(score: i64) -> String {
 }
 
 /// Thousandths of a unit without trailing zeros.
-fn decimal(milli: i32) -> String {
-    (f64::from(milli) / 1e3).to_string()
-}
-
-fn age_in_words(seconds: u32) -> String {
-    match seconds {
-        0..3_600 => format!("{} min", seconds / 60),
-        _ => format!("{} h", seconds / 3_600),
-    }
-}
-
 fn date_time(ms: u64) -> String {
     Timestamp::from_millis(ms).to_string()
 }
