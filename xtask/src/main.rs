@@ -94,16 +94,14 @@ fn run() -> Result<()> {
 }
 
 fn bench(workspace: &Workspace, args: &[String]) -> Result<()> {
-    let mut cargo = workspace.cargo();
-    // In the profile of tests and demo, so that a machine that has built those compiles the suites alone.
-    cargo.args(["bench", "--profile", "dev", "--package", "hygeia-benches"]);
-    let rest = match args.split_first() {
-        Some((suite, rest)) if !suite.starts_with('-') => {
-            cargo.args(["--bench", suite]);
-            rest
-        }
-        _ => args,
+    let (suite, rest) = match args.split_first() {
+        Some((suite, rest)) if !suite.starts_with('-') => (suite.as_str(), rest),
+        _ => ("*", args),
     };
+    let mut cargo = workspace.cargo();
+    // Profile and packages of the tests: a machine that has built those compiles the suites alone. Naming one package
+    // would select other features of its dependencies and so compile them again.
+    cargo.args(["bench", "--profile", "dev", "--workspace", "--bench", suite]);
     if !rest.is_empty() {
         cargo.arg("--").args(rest);
     }

@@ -149,7 +149,7 @@ impl Role {
     }
 }
 
-/// Where the broker and the chain are, and how long to wait for them.
+/// What several roles share: broker, chain, model, the network's secret.
 #[derive(Debug, Clone, Args)]
 pub struct Connect {
     /// Address of a NATS server with JetStream.
@@ -170,25 +170,26 @@ pub struct Connect {
     /// Number of partitions the network's patients are spread over; the same for every role.
     #[arg(long, env = "HYGEIA_PARTITIONS", default_value = "16")]
     pub partitions: std::num::NonZeroU16,
+    /// Model package directory, for sentinel and prover; the shipped model when absent. It must be approved on chain.
+    #[arg(long, env = "HYGEIA_MODEL")]
+    pub model: Option<PathBuf>,
+    /// File with the network's secret (32 bytes, hex), for oracle and gateway: partitions and enrolment records are keyed
+    /// by it. The compute side never sees it.
+    #[arg(long, env = "HYGEIA_NETWORK_KEY_FILE")]
+    pub network_key_file: Option<PathBuf>,
 }
 
 /// Settings of the oracle.
 #[derive(Debug, Clone, Args)]
 pub struct OracleArgs {
     /// File with the private key the oracle signs windows with (hex).
-    #[arg(long = "oracle-key-file", env = "HYGEIA_ORACLE_KEY_FILE")]
-    pub key_file: Option<PathBuf>,
-    /// File with the network's secret (32 bytes, hex): partitions and enrolment records are keyed by it.
-    #[arg(long, env = "HYGEIA_NETWORK_KEY_FILE")]
-    pub network_key_file: Option<PathBuf>,
+    #[arg(long, env = "HYGEIA_ORACLE_KEY_FILE")]
+    pub oracle_key_file: Option<PathBuf>,
 }
 
 /// Settings of the sentinel.
 #[derive(Debug, Clone, Args)]
 pub struct SentinelArgs {
-    /// Model package directory; the shipped model when absent. It must be approved on chain.
-    #[arg(long, env = "HYGEIA_MODEL")]
-    pub model: Option<PathBuf>,
     /// Name of the ward the alerts go to.
     #[arg(long, env = "HYGEIA_WARD", default_value = "ward")]
     pub ward: String,
@@ -200,9 +201,6 @@ pub struct SentinelArgs {
 /// Settings of the prover.
 #[derive(Debug, Clone, Args)]
 pub struct ProverArgs {
-    /// Model package directory; the shipped model when absent.
-    #[arg(long = "prover-model", env = "HYGEIA_PROVER_MODEL")]
-    pub model: Option<PathBuf>,
     /// Where proving keys are kept; made there when absent.
     #[arg(long, env = "HYGEIA_KEYS_DIR", default_value = ".hygeia/keys")]
     pub keys_dir: PathBuf,
@@ -215,8 +213,8 @@ pub struct ProverArgs {
 #[derive(Debug, Clone, Args)]
 pub struct StewardArgs {
     /// File with the private key that pays for transactions (hex).
-    #[arg(long = "signer-key-file", env = "HYGEIA_SIGNER_KEY_FILE")]
-    pub key_file: Option<PathBuf>,
+    #[arg(long, env = "HYGEIA_SIGNER_KEY_FILE")]
+    pub signer_key_file: Option<PathBuf>,
     /// Blocks on top of a transaction before it counts as final.
     #[arg(long, env = "HYGEIA_CONFIRMATIONS", default_value_t = 2)]
     pub confirmations: u64,
@@ -228,9 +226,6 @@ pub struct GatewayArgs {
     /// Serve people and systems here.
     #[arg(long, env = "HYGEIA_GATEWAY_ADDR", default_value = "127.0.0.1:8088")]
     pub listen: SocketAddr,
-    /// File with the network's secret (32 bytes, hex).
-    #[arg(long = "gateway-network-key-file", env = "HYGEIA_GATEWAY_NETWORK_KEY_FILE")]
-    pub network_key_file: Option<PathBuf>,
 }
 
 /// Settings of the demo.

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -129,8 +130,11 @@ pub async fn serve_health(address: SocketAddr, metrics: Metrics, stop: Cancellat
 /// Sends the program's own log to standard error, as JSON lines or for a person's eyes.
 pub fn init_log(json: bool) {
     let filter = tracing_subscriber::EnvFilter::try_from_env("HYGEIA_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,async_nats=warn,alloy=warn"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,async_nats=warn,alloy_rpc_client=off"));
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
     // A second initialisation (several roles in one test process) is harmless and ignored.
     let _ = if json { builder.json().try_init() } else { builder.compact().try_init() };
 }

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use hygeia_node::bus::{Bus, OrderedReader};
 use hygeia_node::chain::Deployment;
-use hygeia_node::cli::{Cli, Command, Connect, GatewayArgs};
+use hygeia_node::cli::{Cli, Command, Connect};
 use hygeia_node::clock::now_ms;
 use hygeia_node::demo::processes::{NatsServer, Tools};
 use hygeia_node::roles::{Site, gateway};
@@ -203,7 +203,7 @@ impl Ward {
     async fn start(nats: &str, dir: &Path) -> Result<Self> {
         let key_file = dir.join("network.key");
         std::fs::write(&key_file, hex::encode([7; 32]))?;
-        let (connect, args) = flags(nats, &key_file)?;
+        let connect = flags(nats, &key_file)?;
         let bus = Bus::connect(nats, PATIENCE).await?;
         bus.ensure_streams().await?;
         let stop = CancellationToken::new();
@@ -211,7 +211,7 @@ impl Ward {
             Site { bus: bus.clone(), deployment: nowhere(), connect, metrics: Metrics::default(), stop: stop.clone() };
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
-        let serving = tokio::spawn(gateway::serve(site, args, listener));
+        let serving = tokio::spawn(gateway::serve(site, listener));
         Ok(Self { address, bus, stop, serving })
     }
 
@@ -290,11 +290,11 @@ impl Answer {
 }
 
 /// The flags a gateway is started with, as the command line reads them.
-fn flags(nats: &str, key_file: &Path) -> Result<(Connect, GatewayArgs)> {
+fn flags(nats: &str, key_file: &Path) -> Result<Connect> {
     let key_file: PathBuf = key_file.to_owned();
-    let line = ["hygeia", "gateway", "--nats", nats, "--gateway-network-key-file"].map(Into::into);
+    let line = ["hygeia", "gateway", "--nats", nats, "--network-key-file"].map(Into::into);
     match Cli::try_parse_from(line.into_iter().chain([key_file.into_os_string()]))?.command {
-        Command::Gateway { connect, gateway } => Ok((connect, gateway)),
+        Command::Gateway { connect, .. } => Ok(connect),
         _ => anyhow::bail!("these are the gateway's flags"),
     }
 }

@@ -61,10 +61,9 @@ async fn a_role_that_cannot_start_says_why() {
     other.save(&package).unwrap();
     let hash = hex::encode(other.hash());
     for role in [Role::Sentinel, Role::Prover] {
-        let flag = if role == Role::Sentinel { "--model" } else { "--prover-model" };
         let arguments = [
             role.name(),
-            flag,
+            "--model",
             text(&package),
             "--nats",
             nats,

@@ -11,7 +11,7 @@ use halo2_axiom::{
     },
     plonk::{Circuit, ConstraintSystem, Error},
 };
-use hygeia_inference::{Dense, IntegerNetwork};
+use hygeia_inference::{Dense, IntegerNetwork, ModelPackage, engine::CandleEngine};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 use rayon::prelude::*;
@@ -108,6 +108,31 @@ fn ten_thousand_witnesses_give_the_reference_score() {
     });
     let negative: u32 = negative.sum();
     assert!((1..10_000).contains(&negative), "both signs occur: {negative} of 10,000 are negative");
+}
+
+/// Served = proved: over the shipped model, candle, the plain reference and the circuit's witness give one score.
+#[test]
+fn candle_reference_and_witness_agree_on_ten_thousand_windows() {
+    let model = ModelPackage::default_model();
+    let network = model.network();
+    let layout = Layout::new(network, model.schema().hash()).unwrap();
+    let mut rng = ChaCha20Rng::seed_from_u64(2026);
+    let windows: Vec<Vec<i32>> = (0..10_000).map(|_| random_features(network, &mut rng)).collect();
+    let engine = CandleEngine::new(network, &candle_core::Device::Cpu).unwrap();
+    let served = engine.score_batch(&windows).unwrap();
+    let distinct: BTreeSet<i64> = served.iter().copied().collect();
+    assert!(distinct.len() > 1_000, "the windows spread over many scores, not {}", distinct.len());
+    windows.par_iter().zip(served).enumerate().for_each(|(window, (features, served))| {
+        let mut rng = ChaCha20Rng::seed_from_u64(window as u64);
+        let salt = Salt::random(&mut rng);
+        let proved = witness::fill(&layout, network, features, &salt, &mut rng).unwrap();
+        assert_eq!(network.score(features).unwrap(), served, "reference and candle, window {window}");
+        assert_eq!(
+            proved.first.cell[layout.score_row()],
+            field_from_i64(served),
+            "witness and candle, window {window}"
+        );
+    });
 }
 
 #[test]

@@ -48,7 +48,7 @@ pub async fn run(args: &DemoArgs, stop: CancellationToken) -> Result<bool> {
         bail!("{} holds no intensive-care stay", tools.stays().display());
     }
     let measurements: usize = stays.iter().map(|stay| stay.measurements.len()).sum();
-    step(&format!("{} stays with {measurements} measurements", stays.len()));
+    step(&format!("{} stays with {measurements} measurements of the wire format's variables", stays.len()));
 
     let setup = Setup {
         tools: &tools,
@@ -66,7 +66,8 @@ pub async fn run(args: &DemoArgs, stop: CancellationToken) -> Result<bool> {
     };
     let outcome = show(args, &mut network, &stays, &dir, started, &stop).await;
     if args.keep && outcome.is_ok() && !stop.is_cancelled() {
-        print_how_to_look_around(&network, &dir);
+        let gateway = network.start_gateway()?;
+        print_how_to_look_around(&network, &dir, &gateway);
         stop.cancelled().await;
     }
     step("stopping everything");
@@ -109,6 +110,12 @@ async fn show(
     let accepted = read_back(network, &seen).await?;
     let summary = Summary::new(done, &seen, &|id| accepted.contains(id));
     save_evidence(dir, &seen, &summary)?;
+    if done.skipped > 0 {
+        step(&format!(
+            "{} measurements of the source are outside their plausible range and were not published",
+            done.skipped
+        ));
+    }
     match args.json {
         true => println!("{}", serde_json::to_string_pretty(&summary)?),
         false => println!("\n{}", summary.render()),
@@ -193,9 +200,10 @@ fn save_evidence(dir: &Path, seen: &Observed, summary: &Summary) -> Result<()> {
     Ok(())
 }
 
-fn print_how_to_look_around(network: &Network, dir: &Path) {
+fn print_how_to_look_around(network: &Network, dir: &Path, gateway: &str) {
     let shown = |path: PathBuf| path.display().to_string();
     eprintln!("\nEverything is left running. Look around:");
+    eprintln!("  the ward's page: {gateway}/");
     eprintln!("  hygeia explain ALERT --nats {}", network.nats.url());
     eprintln!(
         "  hygeia verify {} --chain {} --deployment {}",

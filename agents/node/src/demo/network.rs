@@ -224,21 +224,46 @@ impl Network {
 
     /// Starts a role as a process of its own.
     pub fn start_role(&mut self, role: Role) -> Result<()> {
+        let mut command = self.command(role.name());
+        self.add_settings(&mut command, role);
+        self.spawn(role.name(), command)
+    }
+
+    /// Starts all roles in one process, as a small network runs them.
+    pub fn start_together(&mut self) -> Result<()> {
+        let mut command = self.command("run");
+        for role in ROLES {
+            self.add_settings(&mut command, role);
+        }
+        self.spawn("run", command)
+    }
+
+    /// Starts the gateway on a free port; its address.
+    pub fn start_gateway(&mut self) -> Result<String> {
+        // Free a moment ago: a port given away in between ends the gateway with a clear line in its log.
+        let address = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let mut command = self.command("gateway");
+        command.args(["--listen", &address.to_string()]);
+        self.add_settings(&mut command, Role::Gateway);
+        self.spawn("gateway", command)?;
+        Ok(format!("http://{address}"))
+    }
+
+    fn command(&self, subcommand: &str) -> Command {
         let mut command = Command::new(&self.program);
         let partitions = PARTITIONS.to_string();
-        command.arg(role.name()).args([
-            "--nats",
-            self.nats.url(),
-            "--chain",
-            self.anvil.url(),
-            "--partitions",
-            &partitions,
-        ]);
-        command.arg("--deployment").arg(self.dir.join("deployment.json"));
+        command.arg(subcommand).args(["--nats", self.nats.url(), "--chain", self.anvil.url()]);
+        command.args(["--partitions", &partitions, "--deployment"]).arg(self.deployment_file());
+        if matches!(subcommand, "oracle" | "gateway" | "run") {
+            command.arg("--network-key-file").arg(self.dir.join("network.key"));
+        }
+        command
+    }
+
+    fn add_settings(&self, command: &mut Command, role: Role) {
         match role {
             Role::Oracle => {
                 command.arg("--oracle-key-file").arg(self.dir.join("oracle.key"));
-                command.arg("--network-key-file").arg(self.dir.join("network.key"));
             }
             Role::Sentinel => {
                 if let Some(url) = &self.qdrant {
@@ -252,15 +277,19 @@ impl Network {
                 command.arg("--signer-key-file").arg(self.dir.join("steward.key"));
                 command.args(["--confirmations", &CONFIRMATIONS.to_string()]);
             }
-            Role::Gateway => {
-                command.arg("--gateway-network-key-file").arg(self.dir.join("network.key"));
-                command.args(["--listen", "127.0.0.1:0"]);
-            }
+            Role::Gateway => {}
         }
-        let log = self.log_of(role);
-        let process = Process::spawn(role.name(), command, Some(&log))?;
-        self.roles.insert(role.name(), process);
+    }
+
+    fn spawn(&mut self, name: &'static str, command: Command) -> Result<()> {
+        let process = Process::spawn(name, command, Some(&self.dir.join(format!("{name}.log"))))?;
+        self.roles.insert(name, process);
         Ok(())
+    }
+
+    /// File with the contracts' addresses.
+    pub fn deployment_file(&self) -> PathBuf {
+        self.dir.join("deployment.json")
     }
 
     /// SIGKILLs a role; it does not come back by itself.

@@ -82,26 +82,31 @@ pub fn read(dir: &Path, count: usize, hours_max: u32) -> Result<Vec<Stay>, Stays
     read_oxygen(dir, &mut keep)?;
 
     let people = demographics(dir)?;
-    let stays = by_stay
-        .into_iter()
-        .map(|(id, mut measurements)| {
-            measurements.sort_by(|a, b| a.taken_at_s.cmp(&b.taken_at_s).then(a.code.cmp(&b.code)));
-            let first = measurements.first().map_or(0, |m| m.taken_at_s);
-            measurements.retain(|m| m.taken_at_s - first <= i64::from(hours_max) * 3600);
-            if let Some(person) = people.get(&id) {
-                let register = |code, value| Measurement { taken_at_s: first, code, value, device: "register" };
-                let mut admission = vec![register(Code::Age, person.age_years)];
-                admission.extend(person.sex.map(|sex| register(Code::Sex, sex)));
-                measurements.splice(0..0, admission);
-            }
-            measurements
-        })
-        .filter(|measurements| length_s(measurements) >= STAY_S_MIN)
+    for measurements in by_stay.values_mut() {
+        measurements.sort_by(|a, b| a.taken_at_s.cmp(&b.taken_at_s).then(a.code.cmp(&b.code)));
+    }
+    let long_enough = by_stay.into_iter().filter(|(_, measurements)| length_s(measurements) >= STAY_S_MIN);
+    Ok(long_enough
         .take(count)
         .enumerate()
-        .map(|(number, measurements)| Stay { number, measurements })
-        .collect();
-    Ok(stays)
+        .map(|(number, (id, measurements))| Stay {
+            number,
+            measurements: admitted(measurements, people.get(&id), hours_max),
+        })
+        .collect())
+}
+
+/// The measurements of the first hours, with what the register knows of the person in front.
+fn admitted(mut measurements: Vec<Measurement>, person: Option<&Person>, hours_max: u32) -> Vec<Measurement> {
+    let first = measurements.first().map_or(0, |m| m.taken_at_s);
+    measurements.retain(|m| m.taken_at_s - first <= i64::from(hours_max) * 3600);
+    if let Some(person) = person {
+        let register = |code, value| Measurement { taken_at_s: first, code, value, device: "register" };
+        let mut admission = vec![register(Code::Age, person.age_years)];
+        admission.extend(person.sex.map(|sex| register(Code::Sex, sex)));
+        measurements.splice(0..0, admission);
+    }
+    measurements
 }
 
 /// Seconds from the first measurement to the last.

@@ -63,13 +63,16 @@ const NONCE_MARK: &str = "{{nonce}}";
 /// Serves people and systems until the site stops.
 pub async fn run(site: Site, args: GatewayArgs) -> Result<()> {
     let listener = TcpListener::bind(args.listen).await.with_context(|| format!("listening on {}", args.listen))?;
-    serve(site, args, listener).await
+    serve(site, listener).await
 }
 
 /// [`run`] on a listener that is bound already.
-pub async fn serve(site: Site, args: GatewayArgs, listener: TcpListener) -> Result<()> {
-    let key_file =
-        required(args.network_key_file, "--gateway-network-key-file", "observations are spread over partitions by it")?;
+pub async fn serve(site: Site, listener: TcpListener) -> Result<()> {
+    let key_file = required(
+        site.connect.network_key_file.clone(),
+        "--network-key-file",
+        "observations are spread over partitions by it",
+    )?;
     let gateway = Arc::new(Gateway {
         partitioner: Partitioner::new(load_secret(&key_file)?, site.connect.partitions),
         limits: Limits::default(),

@@ -36,9 +36,9 @@ const PATIENTS_MAX: usize = 100_000;
 
 /// Runs the oracle until the site stops.
 pub async fn run(site: Site, args: OracleArgs) -> Result<()> {
-    let key_file = required(args.key_file, "--oracle-key-file", "the oracle signs every window it attests")?;
+    let key_file = required(args.oracle_key_file, "--oracle-key-file", "the oracle signs every window it attests")?;
     let network_key = load_secret(&required(
-        args.network_key_file,
+        site.connect.network_key_file.clone(),
         "--network-key-file",
         "patients are spread over partitions by it",
     )?)?;

@@ -57,7 +57,7 @@ impl ProveError {
 
 /// Runs the prover until the site stops.
 pub async fn run(site: Site, args: ProverArgs) -> Result<()> {
-    let model = models::load(args.model.as_deref())?;
+    let model = models::load(site.connect.model.as_deref())?;
     let chain = site.chain(None).await?;
     let registries = Registries::watch(chain, site.deployment.clone(), site.stop.clone()).await?;
     wait_for_approval(&site, &registries, model.hash()).await?;

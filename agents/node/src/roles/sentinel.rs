@@ -43,7 +43,7 @@ const WARD_ALERTS_PER_MINUTE: NonZeroU32 = NonZeroU32::new(600).unwrap();
 
 /// Runs the sentinel until the site stops.
 pub async fn run(site: Site, args: SentinelArgs) -> Result<()> {
-    let model = models::load(args.model.as_deref())?;
+    let model = models::load(site.connect.model.as_deref())?;
     let chain = site.chain(None).await?;
     let registries = Registries::watch(chain, site.deployment.clone(), site.stop.clone()).await?;
     let approved = wait_for_approval(&site, &registries, model.hash()).await?;

@@ -28,7 +28,7 @@ const RETRY_PAUSE: Duration = Duration::from_secs(2);
 
 /// Runs the steward until the site stops.
 pub async fn run(site: Site, args: StewardArgs) -> Result<()> {
-    let key_file = required(args.key_file, "--signer-key-file", "the steward pays for transactions")?;
+    let key_file = required(args.signer_key_file, "--signer-key-file", "the steward pays for transactions")?;
     let signer = load_signer(&key_file)?;
     let account = signer.address();
     let chain = site.chain(Some(signer)).await?;

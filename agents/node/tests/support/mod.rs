@@ -1,4 +1,5 @@
 //! What the tests on real parts share: the installed tools and a founded network.
+#![allow(dead_code, reason = "each test file is a program of its own and uses a part of this")]
 
 use std::path::{Path, PathBuf};
 
@@ -16,7 +17,7 @@ fn keys_dir() -> PathBuf {
     tools_dir().join("keys")
 }
 
-fn tools_dir() -> PathBuf {
+pub fn tools_dir() -> PathBuf {
     match std::env::var_os("HYGEIA_TOOLS_DIR") {
         Some(dir) => PathBuf::from(dir),
         None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.tools"),

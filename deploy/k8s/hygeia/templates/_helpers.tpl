@@ -28,7 +28,7 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{/* The secrets of a role as (mount, secret, environment variable) of one key file each; takes role and settings. */}}
 {{- define "hygeia.secrets" -}}
 {{- $signer := dict "oracle" "HYGEIA_ORACLE_KEY_FILE" "steward" "HYGEIA_SIGNER_KEY_FILE" -}}
-{{- $network := dict "oracle" "HYGEIA_NETWORK_KEY_FILE" "gateway" "HYGEIA_GATEWAY_NETWORK_KEY_FILE" -}}
+{{- $network := dict "oracle" "HYGEIA_NETWORK_KEY_FILE" "gateway" "HYGEIA_NETWORK_KEY_FILE" -}}
 {{- with .settings.signerSecret }}
 - { mount: signer, secret: {{ . }}, variable: {{ get $signer $.role }} }
 {{- end }}
