@@ -7,7 +7,9 @@ use async_nats::jetstream::{
     consumer::{AckPolicy, pull},
 };
 use futures::StreamExt;
+use hygeia_protocol::message::Message;
 use hygeia_protocol::subject::Stream;
+use tokio_util::sync::CancellationToken;
 
 use super::{Bus, BusError};
 
@@ -48,8 +50,30 @@ impl WorkQueue {
         Ok(Self { stream: name.name(), messages })
     }
 
+    /// Hands each job to `handle`, one after the other, until `stop`. What is no message of the type is taken off the queue
+    /// with a warning: it would come again for ever.
+    pub async fn serve<T: Message>(
+        mut self,
+        stop: &CancellationToken,
+        handle: impl AsyncFn(T, Job) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        loop {
+            let job = tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                job = self.next() => job?,
+            };
+            match T::decode(job.payload()) {
+                Ok(message) => handle(message, job).await?,
+                Err(reason) => {
+                    tracing::warn!(stream = self.stream, %reason, "a message in the queue is not of its type");
+                    job.done().await?;
+                }
+            }
+        }
+    }
+
     /// The next job; waits for one to come.
-    pub async fn next(&mut self) -> Result<Job, BusError> {
+    async fn next(&mut self) -> Result<Job, BusError> {
         match self.messages.next().await {
             Some(Ok(message)) => Ok(Job { message, stream: self.stream }),
             Some(Err(source)) => {
@@ -71,8 +95,7 @@ pub struct Job {
 }
 
 impl Job {
-    /// The bytes as they came.
-    pub fn payload(&self) -> &[u8] {
+    fn payload(&self) -> &[u8] {
         &self.message.payload
     }
 

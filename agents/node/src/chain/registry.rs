@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use alloy::primitives::B256;
+use alloy::primitives::{Address, B256};
 use alloy::providers::Provider;
 use alloy::rpc::types::{Filter, Log};
 use alloy::sol_types::SolEvent;
@@ -56,6 +56,8 @@ pub struct ApprovedModel {
 
 #[derive(Debug, Clone, Copy)]
 struct MandateState {
+    policy: B32,
+    oracle: Address,
     granted_at: u64,
     revoked_at: Option<u64>,
     expires: u64,
@@ -113,10 +115,20 @@ impl Registries {
         self.read(|view| view.models.iter().filter(|m| m.package == package).cloned().collect())
     }
 
-    /// Whether a mandate was granted, is not revoked and has not expired by the chain's clock.
-    pub fn mandate_is_live(&self, mandate: &B32) -> bool {
+    /// Whether a live mandate lets `oracle` attest windows: granted to it, not revoked, not expired by the chain's clock.
+    pub fn may_attest(&self, mandate: &B32, oracle: Address) -> bool {
+        self.live_mandate(mandate).is_some_and(|m| m.oracle == oracle)
+    }
+
+    /// Whether a live mandate consents to `policy`.
+    pub fn consents(&self, mandate: &B32, policy: &B32) -> bool {
+        self.live_mandate(mandate).is_some_and(|m| m.policy == *policy)
+    }
+
+    fn live_mandate(&self, mandate: &B32) -> Option<MandateState> {
         self.read(|view| {
-            view.mandates.get(mandate).is_some_and(|m| m.revoked_at.is_none() && view.head_time_s < m.expires)
+            let state = view.mandates.get(mandate).copied()?;
+            (state.revoked_at.is_none() && view.head_time_s < state.expires).then_some(state)
         })
     }
 
@@ -208,7 +220,13 @@ impl Watcher {
         } else if let Ok(event) = PolicyEvents::PolicyApproved::decode_log(&log.inner) {
             remember(&mut self.known_policies, event.policyId);
         } else if let Ok(event) = MandateEvents::MandateGranted::decode_log(&log.inner) {
-            let state = MandateState { granted_at: block, revoked_at: None, expires: event.expires };
+            let state = MandateState {
+                policy: B32::new(event.policyId.0),
+                oracle: event.oracle,
+                granted_at: block,
+                revoked_at: None,
+                expires: event.expires,
+            };
             self.view.mandates.insert(B32::new(event.mandateId.0), state);
         } else if let Ok(event) = MandateEvents::MandateRevoked::decode_log(&log.inner)
             && let Some(mandate) = self.view.mandates.get_mut(&B32::new(event.mandateId.0))

@@ -8,7 +8,7 @@ pub mod stays;
 pub mod summary;
 pub mod view;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use alloy::primitives::B256;
@@ -67,7 +67,7 @@ pub async fn run(args: &DemoArgs, stop: CancellationToken) -> Result<bool> {
     let outcome = show(args, &mut network, &stays, &dir, started, &stop).await;
     if args.keep && outcome.is_ok() && !stop.is_cancelled() {
         let gateway = network.start_gateway()?;
-        print_how_to_look_around(&network, &dir, &gateway);
+        print_how_to_look_around(&network, &dir, &args.tools.join("keys"), &gateway);
         stop.cancelled().await;
     }
     step("stopping everything");
@@ -200,18 +200,17 @@ fn save_evidence(dir: &Path, seen: &Observed, summary: &Summary) -> Result<()> {
     Ok(())
 }
 
-fn print_how_to_look_around(network: &Network, dir: &Path, gateway: &str) {
-    let shown = |path: PathBuf| path.display().to_string();
+fn print_how_to_look_around(network: &Network, dir: &Path, keys_dir: &Path, gateway: &str) {
+    let program = std::env::current_exe().map_or("hygeia".to_owned(), |path| path.display().to_string());
+    let (nats, chain) = (network.nats.url(), network.anvil.url());
+    let (dir, keys) = (dir.display(), keys_dir.display());
     eprintln!("\nEverything is left running. Look around:");
     eprintln!("  the ward's page: {gateway}/");
-    eprintln!("  hygeia explain ALERT --nats {}", network.nats.url());
+    eprintln!("  {program} explain ALERT --nats {nats}");
     eprintln!(
-        "  hygeia verify {} --chain {} --deployment {}",
-        shown(dir.join("receipts/<ALERT>.json")),
-        network.anvil.url(),
-        shown(dir.join("deployment.json"))
+        "  {program} verify {dir}/receipts/ALERT.json --keys-dir {keys} --chain {chain} --deployment {dir}/deployment.json"
     );
-    eprintln!("  logs of the roles: {}", shown(dir.join("*.log")));
+    eprintln!("  logs of the roles: {dir}/*.log");
     for role in ROLES {
         eprintln!("  {:<9} process {}", role.name(), network.role_id(role).map_or("-".to_owned(), |id| id.to_string()));
     }

@@ -166,7 +166,7 @@ impl Summary {
             );
         }
         if let more @ 1.. = self.triggers.len().saturating_sub(TRIGGERS_SHOWN) {
-            let _ = writeln!(text, "  and {more} more: all are in summary.json and with --json");
+            let _ = writeln!(text, "  and {more} more: --json lists all");
         }
         text
     }

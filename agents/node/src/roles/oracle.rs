@@ -31,7 +31,7 @@ use crate::telemetry::Counter;
 
 /// Without a message for this long the checkpoint is written down.
 const IDLE: Duration = Duration::from_millis(500);
-/// Patients kept in memory at a time. One machine is a few kilobytes, so this bounds the role at well under a gigabyte.
+/// Patients kept in memory at a time: more than a hospital group's beds, and a bound on the role's memory.
 const PATIENTS_MAX: usize = 100_000;
 
 /// Runs the oracle until the site stops.
@@ -122,11 +122,7 @@ impl Oracle {
         };
         let patient = observation.patient().clone();
         if !self.patients.contains_key(&patient) {
-            if self.patients.len() >= PATIENTS_MAX {
-                anyhow::bail!(
-                    "more than {PATIENTS_MAX} patients on one oracle: spread the partitions over more replicas"
-                );
-            }
+            self.make_room(observation.effective())?;
             let enrolment = self.enrolments.find(&patient).await?;
             let window = PatientWindow::new(WindowConfig::default());
             self.patients.insert(patient.clone(), Patient { window, enrolment });
@@ -135,17 +131,28 @@ impl Oracle {
         Ok(state.window.observe(&observation).map(|snapshots| (patient, snapshots)))
     }
 
+    /// Forgets patients whose windows hold nothing any more, when there is no room for another.
+    fn make_room(&mut self, now: Timestamp) -> Result<()> {
+        if self.patients.len() >= PATIENTS_MAX {
+            self.patients.retain(|_, state| !state.window.is_spent(now));
+        }
+        anyhow::ensure!(
+            self.patients.len() < PATIENTS_MAX,
+            "more than {PATIENTS_MAX} patients on one oracle: spread the partitions over more replicas"
+        );
+        Ok(())
+    }
+
     /// Signs a window under the patient's mandate and publishes it; withholds it where there is no live consent.
     async fn attest(&mut self, patient: &PatientId, snapshot: WindowSnapshot, observed_at_ms: u64) -> Result<()> {
         let partition = self.partitioner.of(patient);
-        let Some(enrolment) = self.enrolment(patient).await? else {
-            self.site.metrics.count(Counter::WindowsWithheld, "not_enrolled");
-            return Ok(());
+        let enrolment = match self.consented(patient).await? {
+            Ok(enrolment) => enrolment,
+            Err(why) => {
+                self.site.metrics.count(Counter::WindowsWithheld, why);
+                return Ok(());
+            }
         };
-        if !self.registries.mandate_is_live(&enrolment.mandate) {
-            self.site.metrics.count(Counter::WindowsWithheld, "mandate_not_live");
-            return Ok(());
-        }
         let window = self.sign(&enrolment, &snapshot, observed_at_ms)?;
         let subject = subject::window(partition);
         self.site.bus.publish(Stream::Windows, subject, &window.message_id(), window.encode()).await?;
@@ -153,17 +160,24 @@ impl Oracle {
         Ok(())
     }
 
-    async fn enrolment(&mut self, patient: &PatientId) -> Result<Option<Enrolment>> {
+    /// The patient's enrolment under a mandate that lets this oracle attest; else why there is none.
+    async fn consented(&mut self, patient: &PatientId) -> Result<Result<Enrolment, &'static str>> {
         let known = self.patients.get(patient).and_then(|state| state.enrolment.clone());
-        if known.is_some() {
-            return Ok(known);
+        if let Some(enrolment) = known
+            && self.registries.may_attest(&enrolment.mandate, self.signer.address())
+        {
+            return Ok(Ok(enrolment));
         }
-        // Enrolled since the first observation came: look again.
+        // Enrolled since, enrolled anew under another mandate, or forgotten: the record decides.
         let found = self.enrolments.find(patient).await?;
         if let Some(state) = self.patients.get_mut(patient) {
             state.enrolment.clone_from(&found);
         }
-        Ok(found)
+        Ok(match found {
+            None => Err("not_enrolled"),
+            Some(enrolment) if self.registries.may_attest(&enrolment.mandate, self.signer.address()) => Ok(enrolment),
+            Some(_) => Err("mandate_not_live"),
+        })
     }
 
     fn sign(&self, enrolment: &Enrolment, snapshot: &WindowSnapshot, observed_at_ms: u64) -> Result<AttestedWindow> {

@@ -86,25 +86,12 @@ struct Prover {
 
 impl Prover {
     async fn work(&self) -> Result<()> {
-        let mut queue = WorkQueue::open(&self.site.bus, Stream::ProofRequests, QUEUE).await?;
+        let queue = WorkQueue::open(&self.site.bus, Stream::ProofRequests, QUEUE).await?;
         self.site.metrics.ready();
-        loop {
-            let job = tokio::select! {
-                () = self.site.stop.cancelled() => return Ok(()),
-                job = queue.next() => job?,
-            };
-            self.handle(job).await?;
-        }
+        queue.serve(&self.site.stop, async |request, job| self.handle(request, job).await).await
     }
 
-    async fn handle(&self, job: Job) -> Result<()> {
-        let request = match ProofRequest::decode(job.payload()) {
-            Ok(request) => request,
-            Err(reason) => {
-                tracing::warn!(%reason, "a message in the proof queue is no request");
-                return Ok(job.done().await?);
-            }
-        };
+    async fn handle(&self, request: ProofRequest, job: Job) -> Result<()> {
         let alert = request.alert_id;
         match job.while_working(self.prove(request)).await {
             Ok(receipt) => {

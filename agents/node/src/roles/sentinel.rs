@@ -179,7 +179,7 @@ impl Sentinel {
 
     async fn decide(&mut self, arrived: &Arrived, score: i64, policy: &ActivePolicy, silent: bool) -> Result<()> {
         let window = &arrived.window;
-        if !self.registries.mandate_is_live(&window.mandate) {
+        if !self.registries.consents(&window.mandate, &policy.id) {
             return Ok(());
         }
         let triage =

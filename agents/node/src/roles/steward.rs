@@ -46,25 +46,12 @@ struct Steward {
 
 impl Steward {
     async fn work(&self) -> Result<()> {
-        let mut queue = WorkQueue::open(&self.site.bus, Stream::Receipts, QUEUE).await?;
+        let queue = WorkQueue::open(&self.site.bus, Stream::Receipts, QUEUE).await?;
         self.site.metrics.ready();
-        loop {
-            let job = tokio::select! {
-                () = self.site.stop.cancelled() => return Ok(()),
-                job = queue.next() => job?,
-            };
-            self.handle(job).await?;
-        }
+        queue.serve(&self.site.stop, async |receipt, job| self.handle(receipt, job).await).await
     }
 
-    async fn handle(&self, job: Job) -> Result<()> {
-        let receipt = match Receipt::decode(job.payload()) {
-            Ok(receipt) => receipt,
-            Err(reason) => {
-                tracing::warn!(%reason, "a message in the receipt stream is no receipt");
-                return Ok(job.done().await?);
-            }
-        };
+    async fn handle(&self, receipt: Receipt, job: Job) -> Result<()> {
         let outcome = job.while_working(self.settle(&receipt)).await;
         let Some(outcome) = outcome else { return Ok(()) };
         let settlement = self.record(&receipt, outcome);
