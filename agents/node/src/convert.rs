@@ -24,3 +24,24 @@ pub fn clinical_state(snapshot: &WindowSnapshot) -> ClinicalState {
         }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use hygeia_inference::schema::Variable;
+    use hygeia_protocol::code::Code;
+
+    /// The two crates list the same variables in the same order, though neither sees the other's list.
+    #[test]
+    fn every_slot_is_the_same_variable_on_both_sides() {
+        for (slot, variable) in Variable::ALL.into_iter().enumerate() {
+            let code = Code::from_slot(slot).unwrap();
+            let (min, max) = variable.plausible_milli();
+            assert_eq!(
+                (code.name(), code.loinc(), code.ucum(), code.spec().min_milli, code.spec().max_milli),
+                (variable.name(), variable.loinc(), variable.ucum(), min, max),
+                "slot {slot}"
+            );
+        }
+        assert_eq!(Code::from_slot(Variable::COUNT), None, "and no more");
+    }
+}

@@ -50,20 +50,16 @@ impl WorkQueue {
         Ok(Self { stream: name.name(), messages })
     }
 
-    /// Hands each job to `handle`, one after the other, until `stop`. What is no message of the type is taken off the queue
-    /// with a warning: it would come again for ever.
-    pub async fn serve<T: Message>(
-        mut self,
-        stop: &CancellationToken,
-        handle: impl AsyncFn(T, Job) -> anyhow::Result<()>,
-    ) -> anyhow::Result<()> {
+    /// The next job; waits for one to come, and is `None` once `stop` is cancelled. What is no message of the type is taken
+    /// off the queue with a warning: it would come again for ever.
+    pub async fn next_of<T: Message>(&mut self, stop: &CancellationToken) -> Result<Option<(T, Job)>, BusError> {
         loop {
             let job = tokio::select! {
-                () = stop.cancelled() => return Ok(()),
+                () = stop.cancelled() => return Ok(None),
                 job = self.next() => job?,
             };
             match T::decode(job.payload()) {
-                Ok(message) => handle(message, job).await?,
+                Ok(message) => return Ok(Some((message, job))),
                 Err(reason) => {
                     tracing::warn!(stream = self.stream, %reason, "a message in the queue is not of its type");
                     job.done().await?;
@@ -72,7 +68,6 @@ impl WorkQueue {
         }
     }
 
-    /// The next job; waits for one to come.
     async fn next(&mut self) -> Result<Job, BusError> {
         match self.messages.next().await {
             Some(Ok(message)) => Ok(Job { message, stream: self.stream }),

@@ -1,5 +1,6 @@
 //! `hygeia demo`: the whole way of a datum on one machine, with real parts and real stays.
 
+pub mod founding;
 pub mod network;
 pub mod observer;
 pub mod processes;

@@ -5,26 +5,23 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use alloy::primitives::{Address, B256, I256, U256, keccak256};
+use alloy::primitives::{Address, B256, U256};
 use alloy::providers::ext::AnvilApi;
 use alloy::signers::local::PrivateKeySigner;
 use anyhow::{Context, Result};
 use hygeia_inference::package::ModelPackage;
-use hygeia_policies::{
-    CarePool, ChangeControl, HygeiaToken, MandateRegistry, ModelCommitment, ModelRegistry, OracleRegistry,
-    PolicyRegistry, PolicyTerms, ServiceBinding, ids,
-};
+use hygeia_policies::MandateRegistry;
 use hygeia_protocol::bytes::B32;
 use hygeia_protocol::identity::PatientId;
 use hygeia_protocol::subject::Partitioner;
-use hygeia_zkml::engine::Engine as _;
 use rand::RngCore;
 use tokio::process::Command;
 
+use super::founding::{self, Proposal};
 use super::processes::{Anvil, NatsServer, Process, Tools};
 use crate::bus::Bus;
 use crate::chain::deploy::{self, Founding};
-use crate::chain::governance::{self, Call, Vote};
+use crate::chain::governance::{self, Vote};
 use crate::chain::signing::MandateKey;
 use crate::chain::{Chain, ChainError, Deployment};
 use crate::cli::Role;
@@ -38,16 +35,6 @@ const PARTITIONS: u16 = 16;
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Coins each account gets for transactions.
 const COINS: u64 = 1_000;
-/// Tokens the pool is funded with.
-const POOL_TOKENS: u64 = 100_000;
-/// Tokens one trigger reserves.
-const BENEFIT_TOKENS: u64 = 50;
-/// Least time between two triggers under one mandate.
-const COOL_DOWN_S: u32 = 12 * 3600;
-/// Age of an attested window at which the chain no longer acts on it.
-const ATTESTATION_AGE_S: u32 = 7 * 86_400;
-/// Time a provider has to attend.
-const FULFIL_WITHIN_S: u32 = 2 * 86_400;
 /// Confirmations the local steward waits for.
 const CONFIRMATIONS: u64 = 1;
 /// Roles the network runs.
@@ -138,8 +125,8 @@ impl Network {
 
         let accounts = Accounts::fresh();
         let voter = |index: usize| accounts.voters.get(index).map(PrivateKeySigner::address).unwrap_or_default();
-        let founding = Founding::standard(voter(0), accounts.guardian.address());
-        let governance_s = founding.voting_delay_s + founding.voting_period_s + founding.timelock_s;
+        let rules = Founding::standard(voter(0), accounts.guardian.address());
+        let governance_s = rules.voting_delay_s + rules.voting_period_s + rules.timelock_s;
         // The vote takes days of the chain's time: a chain that begins that long ago is at the present after it.
         let genesis_s = now_s().saturating_sub(u64::from(governance_s) + 60);
         let anvil = Anvil::start(setup.tools, &setup.dir.join("anvil"), genesis_s).await?;
@@ -151,7 +138,7 @@ impl Network {
 
         say("deploying the contracts and the generated verifier");
         let deployer = accounts.deployer.address();
-        let deployment = deploy::deploy(&chain, deployer, &founding).await?;
+        let deployment = deploy::deploy(&chain, deployer, &rules).await?;
         let verifier = deploy::deploy_verifier(&chain, deployer).await?;
         deployment.save(&setup.dir.join("deployment.json"))?;
 
@@ -161,12 +148,12 @@ impl Network {
         let proposal = Proposal::new(model, &engine, verifier, &accounts, setup.threshold)?;
 
         say("holding the vote: delegate, propose, vote, queue, execute (the chain's clock is moved)");
-        distribute(&chain, &deployment, &accounts).await?;
+        founding::distribute(&chain, &deployment, &accounts).await?;
         let voters: Vec<Address> = accounts.voters.iter().map(PrivateKeySigner::address).collect();
         let calls = proposal.calls(&deployment, &chain);
         let vote = governance::hold_vote(&chain, &deployment, &voters, &calls, &proposal.description()).await?;
-        fund(&chain, &deployment, &accounts, founding.oracle_bond).await?;
-        catch_up(&chain).await?;
+        founding::fund(&chain, &deployment, &accounts, rules.oracle_bond).await?;
+        founding::catch_up(&chain).await?;
 
         let mut network_key = [0; 32];
         rand::rngs::OsRng.fill_bytes(&mut network_key);
@@ -347,132 +334,6 @@ impl Network {
         write_secret(&self.dir.join("steward.key"), &self.accounts.steward.to_bytes().0)?;
         write_secret(&self.dir.join("network.key"), &self.network_key)
     }
-}
-
-/// What the vote is about: the shipped model, a care policy on it, the hospital's oracle.
-struct Proposal {
-    commitment: ModelCommitment,
-    binding: ServiceBinding,
-    change: ChangeControl,
-    terms: PolicyTerms,
-    oracle: Address,
-    model_id: B256,
-}
-
-impl Proposal {
-    fn new(
-        model: &ModelPackage,
-        engine: &hygeia_zkml::engine::native::NativeEngine,
-        verifier: Address,
-        accounts: &Accounts,
-        threshold: Option<i64>,
-    ) -> Result<Self> {
-        let commitment = ModelCommitment {
-            modelHash: B256::from(model.hash()),
-            circuitHash: B256::from(engine.circuit_hash()),
-            vkHash: B256::from(engine.verifying_key_hash()),
-            proofSystemId: ids::proof_system_id(ids::PROOF_SYSTEM),
-            uri: format!("hygeia:model:{}", hex::encode(model.hash())),
-        };
-        let binding = ServiceBinding {
-            schemaHash: B256::from(model.schema().hash()),
-            verifier,
-            proofLength: u32::try_from(engine.verifying_key().proof_bytes())
-                .context("a proof is shorter than 4 GiB")?,
-        };
-        let change = ChangeControl {
-            modification: "First approval of the shipped sepsis risk model".to_owned(),
-            protocol: "Trained and evaluated as its model card says".to_owned(),
-            impact: "Alerts on stays at risk; no automatic treatment".to_owned(),
-        };
-        let model_id = ids::model_id(&commitment);
-        let threshold = threshold.unwrap_or(model.card().operating_points.model.threshold);
-        let token = U256::from(10).pow(U256::from(18));
-        let terms = PolicyTerms {
-            modelId: model_id,
-            threshold: I256::try_from(threshold).context("a threshold fits the contract's integer")?,
-            careCode: keccak256("snomed:736366004"),
-            benefit: u128::try_from(U256::from(BENEFIT_TOKENS) * token).context("a benefit fits 128 bits")?,
-            coolDownSeconds: COOL_DOWN_S,
-            maxAttestationAgeSeconds: ATTESTATION_AGE_S,
-            fulfilWithinSeconds: FULFIL_WITHIN_S,
-        };
-        Ok(Self { commitment, binding, change, terms, oracle: accounts.oracle.address(), model_id })
-    }
-
-    fn policy_id(&self) -> B256 {
-        ids::policy_id(&self.terms)
-    }
-
-    fn calls(&self, deployment: &Deployment, chain: &Chain) -> Vec<Call> {
-        let models = ModelRegistry::new(deployment.model_registry, &chain.provider);
-        let policies = PolicyRegistry::new(deployment.policy_registry, &chain.provider);
-        let oracles = OracleRegistry::new(deployment.oracle_registry, &chain.provider);
-        let approve_model = models.approveModel(self.commitment.clone(), self.binding.clone(), self.change.clone());
-        vec![
-            Call { target: deployment.model_registry, data: approve_model.calldata().clone() },
-            Call {
-                target: deployment.policy_registry,
-                data: policies.approvePolicy(self.terms.clone()).calldata().clone(),
-            },
-            Call { target: deployment.oracle_registry, data: oracles.admitOracle(self.oracle).calldata().clone() },
-        ]
-    }
-
-    fn description(&self) -> String {
-        format!("Approve model {}, care policy {} and oracle {}", self.model_id, self.policy_id(), self.oracle)
-    }
-}
-
-/// Spreads the tokens over the holders, so that a vote is more than one person's.
-async fn distribute(chain: &Chain, deployment: &Deployment, accounts: &Accounts) -> Result<()> {
-    let token = HygeiaToken::new(deployment.token, &chain.provider);
-    let Some((holder, others)) = accounts.voters.split_first() else { return Ok(()) };
-    let supply = token.totalSupply().call().await.map_err(ChainError::call("reading the supply"))?;
-    let share = supply / U256::from(accounts.voters.len() + 1);
-    for other in others {
-        let transfer = token.transfer(other.address(), share);
-        governance::send(chain, holder.address(), transfer.calldata().clone(), deployment.token, "distributing tokens")
-            .await?;
-    }
-    Ok(())
-}
-
-/// Funds the pool and pays the oracle's bond out of the first holder's tokens.
-async fn fund(chain: &Chain, deployment: &Deployment, accounts: &Accounts, bond: u128) -> Result<()> {
-    let holder = accounts.voters.first().context("a network has token holders")?.address();
-    let token = HygeiaToken::new(deployment.benefit_token, &chain.provider);
-    let pool = CarePool::new(deployment.care_pool, &chain.provider);
-    let oracles = OracleRegistry::new(deployment.oracle_registry, &chain.provider);
-    let funds = U256::from(POOL_TOKENS) * U256::from(10).pow(U256::from(18));
-    let oracle = accounts.oracle.address();
-    let steps = [
-        (
-            token.approve(deployment.care_pool, funds).calldata().clone(),
-            deployment.benefit_token,
-            "allowing the pool's funding",
-        ),
-        (pool.fund(funds).calldata().clone(), deployment.care_pool, "funding the pool"),
-        (
-            token.approve(deployment.oracle_registry, U256::from(bond)).calldata().clone(),
-            deployment.benefit_token,
-            "allowing the bond",
-        ),
-        (oracles.payBond(oracle, bond).calldata().clone(), deployment.oracle_registry, "paying the oracle's bond"),
-    ];
-    for (data, to, operation) in steps {
-        governance::send(chain, holder, data, to, operation).await?;
-    }
-    Ok(())
-}
-
-/// Brings the chain's clock to the present if the vote left it behind.
-async fn catch_up(chain: &Chain) -> Result<()> {
-    let behind = now_s().saturating_sub(governance::chain_time(chain).await?);
-    if behind > 0 {
-        governance::move_time(chain, behind).await?;
-    }
-    Ok(())
 }
 
 /// Writes a secret so that only its owner can read it.

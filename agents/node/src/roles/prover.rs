@@ -86,9 +86,12 @@ struct Prover {
 
 impl Prover {
     async fn work(&self) -> Result<()> {
-        let queue = WorkQueue::open(&self.site.bus, Stream::ProofRequests, QUEUE).await?;
+        let mut queue = WorkQueue::open(&self.site.bus, Stream::ProofRequests, QUEUE).await?;
         self.site.metrics.ready();
-        queue.serve(&self.site.stop, async |request, job| self.handle(request, job).await).await
+        while let Some((request, job)) = queue.next_of(&self.site.stop).await? {
+            self.handle(request, job).await?;
+        }
+        Ok(())
     }
 
     async fn handle(&self, request: ProofRequest, job: Job) -> Result<()> {

@@ -46,9 +46,12 @@ struct Steward {
 
 impl Steward {
     async fn work(&self) -> Result<()> {
-        let queue = WorkQueue::open(&self.site.bus, Stream::Receipts, QUEUE).await?;
+        let mut queue = WorkQueue::open(&self.site.bus, Stream::Receipts, QUEUE).await?;
         self.site.metrics.ready();
-        queue.serve(&self.site.stop, async |receipt, job| self.handle(receipt, job).await).await
+        while let Some((receipt, job)) = queue.next_of(&self.site.stop).await? {
+            self.handle(receipt, job).await?;
+        }
+        Ok(())
     }
 
     async fn handle(&self, receipt: Receipt, job: Job) -> Result<()> {
