@@ -103,6 +103,9 @@ pub async fn send(
     operation: &'static str,
 ) -> Result<TransactionReceipt, ChainError> {
     let request = TransactionRequest::default().with_from(from).with_to(to).with_input(data);
+    let gas = chain.provider.estimate_gas(request.clone()).await.map_err(ChainError::rpc(operation))?;
+    // An estimate holds for its own second: a vote checkpoint that is updated in it is appended in the next, for more.
+    let request = request.with_gas_limit(gas.saturating_add(gas / 2));
     let pending = chain.provider.send_transaction(request).await.map_err(ChainError::rpc(operation))?;
     let receipt =
         pending.get_receipt().await.map_err(|source| ChainError::Call { operation, source: Box::new(source) })?;
