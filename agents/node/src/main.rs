@@ -1,4 +1,4 @@
-//! The `hygeia` binary: reads the command line, runs the command, ends cleanly on Ctrl-C or SIGTERM.
+//! The `hygeia` binary: reads the command line, runs the command, ends cleanly on Ctrl-C, SIGTERM or a hang-up.
 
 use std::process::ExitCode;
 
@@ -67,14 +67,15 @@ async fn run(command: Command, stop: CancellationToken) -> anyhow::Result<bool> 
 
 async fn cancel_on_signal(stop: CancellationToken) {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
+    let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+    let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] = kinds.map(signal) else {
         tracing::error!("signals cannot be received; end the program by killing it");
         return;
     };
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
+        _ = hangup.recv() => {}
     }
     stop.cancel();
     // A second signal ends the program where it stands.

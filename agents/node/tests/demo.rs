@@ -45,6 +45,15 @@ async fn the_demo_triggers_care_and_says_so_in_json() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ctrl_c_stops_everything_the_demo_started() {
+    stopped_by("-INT").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_demo_leaves_nothing_behind() {
+    stopped_by("-KILL").await;
+}
+
+async fn stopped_by(signal: &str) {
     let dir = tempfile::tempdir().unwrap();
     let mut running = demo(dir.path(), &["--stays", "2", "--speed", "60"]).stderr(Stdio::piped()).spawn().unwrap();
     let mut said = BufReader::new(running.stderr.take().unwrap()).lines();
@@ -57,10 +66,10 @@ async fn ctrl_c_stops_everything_the_demo_started() {
     assert!(processes_naming(mark) > 3, "the demo, its broker and its roles run");
 
     let id = running.id().unwrap().to_string();
-    assert!(Command::new("kill").args(["-INT", &id]).status().await.unwrap().success());
+    assert!(Command::new("kill").args([signal, &id]).status().await.unwrap().success());
     // Its words must be read, or it could not say its last ones.
     let reading = tokio::spawn(async move { while let Ok(Some(_)) = said.next_line().await {} });
-    let status = tokio::time::timeout(PATIENCE, running.wait()).await.expect("the demo ends on Ctrl-C").unwrap();
+    let status = tokio::time::timeout(PATIENCE, running.wait()).await.expect("the demo ends on the signal").unwrap();
     reading.await.unwrap();
     assert!(!status.success(), "a demo that was stopped has not shown a trigger");
 

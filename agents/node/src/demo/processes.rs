@@ -1,4 +1,5 @@
-//! Processes the demo and the tests own: a real nats-server, a real anvil, the roles. All die with their owner.
+//! Processes the demo and the tests own: a real nats-server, a real anvil, the roles. All die with their owner, also when
+//! that is killed.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -180,6 +181,7 @@ impl Process {
         command.stdin(Stdio::null()).stdout(output()?).stderr(output()?).kill_on_drop(true);
         // A terminal's Ctrl-C goes to the whole process group; the owner alone decides when its children end.
         command.process_group(0);
+        die_with_owner(&mut command);
         let child = command.spawn().with_context(|| format!("starting {name}"))?;
         Ok(Self { name: name.to_owned(), child })
     }
@@ -210,5 +212,15 @@ impl Process {
             }
         }
         self.kill().await;
+    }
+}
+
+/// Has the kernel kill the process when the thread that started it ends. Both the program's and a test's main thread last
+/// as long as what they own.
+fn die_with_owner(command: &mut Command) {
+    use rustix::process::{Signal, set_parent_process_death_signal};
+    // SAFETY: between fork and exec this makes one system call; it allocates nothing and takes no lock.
+    unsafe {
+        command.pre_exec(|| Ok(set_parent_process_death_signal(Some(Signal::KILL))?));
     }
 }
