@@ -1,14 +1,14 @@
 //! Who is enrolled: from a patient's pseudonym to the mandate and the key its salts come from.
 //!
-//! Lives in the hospital's trust domain; only the oracle and the gateway open it. A record's key is a keyed hash of the
+//! Lives in the hospital's trust domain; only the oracle and whoever enrols open it. A record's key is a keyed hash of the
 //! pseudonym, because keys of a bucket are subjects and subjects carry no identity. Removing a record destroys the salt
 //! key, and with it every link from the patient to a commitment.
 
-use hmac::{Hmac, Mac};
-use hygeia_protocol::{bytes::B32, identity::PatientId};
+use hygeia_protocol::bytes::B32;
+use hygeia_protocol::digest::keyed_digest;
+use hygeia_protocol::identity::PatientId;
 use rand::RngCore;
 use serde::{Deserialize, Serialize};
-use sha2::Sha256;
 use thiserror::Error;
 
 use crate::bus::{Bucket, Bus, BusError};
@@ -39,9 +39,10 @@ impl Enrolment {
     /// The salt of the window that ends at `end_s`. The same window always has the same salt, so an oracle that
     /// restarts signs the same commitment again rather than a second one.
     pub fn salt(&self, end_s: u64) -> [u8; 16] {
-        let tag = keyed(self.salt_key.as_bytes(), &[b"hygeia/salt/v1", &end_s.to_be_bytes()]);
+        let tag =
+            keyed_digest(self.salt_key.as_bytes(), &[b"hygeia/salt/v1".as_slice(), &end_s.to_be_bytes()].concat());
         let mut salt = [0; 16];
-        salt.copy_from_slice(&tag[..16]);
+        salt.copy_from_slice(&tag.as_bytes()[..16]);
         salt
     }
 }
@@ -82,14 +83,6 @@ impl Enrolments {
     }
 
     fn key(&self, patient: &PatientId) -> String {
-        hex::encode(keyed(&self.network_key, &[b"hygeia/enrolment/v1", patient.expose().as_bytes()]))
+        keyed_digest(&self.network_key, &[b"hygeia/enrolment/v1", patient.expose().as_bytes()].concat()).to_hex()
     }
-}
-
-fn keyed(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
-    let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(key).expect("HMAC takes a key of any length");
-    for part in parts {
-        mac.update(part);
-    }
-    mac.finalize().into_bytes().into()
 }

@@ -10,7 +10,7 @@ use crate::process;
 /// The oldest Python for which the compiled wheels are pinned.
 const PYTHON_MIN: (u32, u32) = (3, 10);
 /// The oldest Node.js that the compiler wrapper and the ABI export are run with.
-const NODE_MAJOR_MIN: u32 = 18;
+const NODE_MAJOR_MIN: u32 = 20;
 
 /// Refuses a platform for which there is no pinned binary.
 pub fn check_platform() -> Result<()> {

@@ -43,13 +43,15 @@ pub async fn run(site: Site, args: OracleArgs) -> Result<()> {
         "patients are spread over partitions by it",
     )?)?;
     let chain = site.chain(None).await?;
+    let schema = FeatureSchema::v1();
     let mut oracle = Oracle {
         signer: OracleSigner::new(load_signer(&key_file)?, &site.deployment),
         enrolments: Enrolments::open(&site.bus, network_key).await?,
         registries: Registries::watch(chain, site.deployment.clone(), site.stop.clone()).await?,
-        schema: FeatureSchema::v1(),
+        schema_hash: schema.hash(),
+        schema,
         partitioner: Partitioner::new(network_key, site.connect.partitions),
-        network_key,
+        dead_letter_key: keyed_digest(&network_key, b"hygeia/dead-letter-key/v1").into_bytes(),
         patients: HashMap::new(),
         limits: Limits::default(),
         site,
@@ -63,8 +65,11 @@ struct Oracle {
     enrolments: Enrolments,
     registries: Registries,
     schema: FeatureSchema,
+    /// Hashed once: every window names it.
+    schema_hash: [u8; 32],
     partitioner: Partitioner,
-    network_key: [u8; 32],
+    /// A key of its own: a message made up to be refused must not draw out a digest that names something else.
+    dead_letter_key: [u8; 32],
     patients: HashMap<PatientId, Patient>,
     limits: Limits,
 }
@@ -182,7 +187,7 @@ impl Oracle {
 
     fn sign(&self, enrolment: &Enrolment, snapshot: &WindowSnapshot, observed_at_ms: u64) -> Result<AttestedWindow> {
         let end_s = snapshot.end.as_seconds();
-        let schema = self.schema.hash();
+        let schema = self.schema_hash;
         let features = self.schema.features(&convert::clinical_state(snapshot));
         let salt = enrolment.salt(end_s);
         let commitment = hygeia_zkml::statement::commit(schema, &features, &hygeia_zkml::statement::Salt::new(salt))?;
@@ -209,7 +214,7 @@ impl Oracle {
         let letter = DeadLetter {
             v: V1,
             reason: reason.to_owned(),
-            digest: keyed_digest(&self.network_key, &entry.payload),
+            digest: keyed_digest(&self.dead_letter_key, &entry.payload),
             stream_sequence: entry.sequence,
             received_at_ms: entry.stored_at_ms,
         };

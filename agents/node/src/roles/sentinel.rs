@@ -46,12 +46,15 @@ pub async fn run(site: Site, args: SentinelArgs) -> Result<()> {
     let model = models::load(site.connect.model.as_deref())?;
     let chain = site.chain(None).await?;
     let registries = Registries::watch(chain, site.deployment.clone(), site.stop.clone()).await?;
-    let approved = wait_for_approval(&site, &registries, model.hash()).await?;
-    tracing::info!(model = hex::encode(model.hash()), policies = approved, "sentinel runs an approved model");
+    let model_hash = model.hash();
+    let approved = wait_for_approval(&site, &registries, model_hash).await?;
+    tracing::info!(model = hex::encode(model_hash), policies = approved, "sentinel runs an approved model");
     let mut sentinel = Sentinel {
         engine: CandleEngine::new(model.network(), &candle_core::Device::Cpu)?,
-        memory: CaseMemory::open(args.qdrant.as_deref(), &hex::encode(model.hash()))?,
+        memory: CaseMemory::open(args.qdrant.as_deref(), &hex::encode(model_hash))?,
         ward: args.ward,
+        model_hash: B32::new(model_hash),
+        schema_hash: B32::new(model.schema().hash()),
         model,
         registries,
         triage: HashMap::new(),
@@ -90,6 +93,10 @@ struct Sentinel {
     site: Site,
     ward: String,
     model: ModelPackage,
+    /// Content hash of the package; hashed once, asked for with every window.
+    model_hash: B32,
+    /// Hash of the model's feature schema, likewise.
+    schema_hash: B32,
     engine: CandleEngine,
     memory: CaseMemory,
     registries: Registries,
@@ -141,13 +148,14 @@ impl Sentinel {
         let arrived: Vec<Arrived> = batch.into_iter().filter_map(|entry| self.admit(entry)).collect();
         let features: Vec<Vec<i32>> = arrived.iter().map(|a| a.window.features.clone()).collect();
         let scores = self.engine.score_batch(&features)?;
+        let policies = self.registries.policies_of(self.model_hash.into_bytes());
         for (arrived, score) in arrived.into_iter().zip(scores) {
             let silent = checkpoint.covers(arrived.sequence);
             if !silent {
                 self.site.metrics.count(Counter::WindowsScored, "");
             }
-            for policy in self.registries.policies_of(self.model.hash()) {
-                self.decide(&arrived, score, &policy, silent).await?;
+            for policy in &policies {
+                self.decide(&arrived, score, policy, silent).await?;
             }
         }
         Ok(())
@@ -163,8 +171,7 @@ impl Sentinel {
             }
         };
         let partition = subject::partition_of(&entry.subject)?;
-        let fits = window.schema.as_bytes() == &self.model.schema().hash()
-            && window.features.len() == self.model.schema().len();
+        let fits = window.schema == self.schema_hash && window.features.len() == self.model.schema().len();
         if !fits {
             tracing::warn!(sequence = entry.sequence, "a window of another feature schema is left to another sentinel");
             return None;
@@ -221,12 +228,12 @@ impl Sentinel {
         let embedding = Embedding::of(self.model.network(), &window.features)?;
         let alert = Alert {
             v: V1,
-            alert_id: Alert::id(&window.window_id, &policy.id, &B32::new(self.model.hash())),
+            alert_id: Alert::id(&window.window_id, &policy.id, &self.model_hash),
             window_id: window.window_id,
             mandate: window.mandate,
             ward: self.ward.clone(),
             policy: policy.id,
-            model: B32::new(self.model.hash()),
+            model: self.model_hash,
             score,
             threshold: policy.threshold,
             probability_ppm: Some(self.model.calibration().probability_ppm(score)),
@@ -270,7 +277,7 @@ impl Sentinel {
             window_id: window.window_id,
             mandate: window.mandate,
             end: window.end,
-            model: B32::new(self.model.hash()),
+            model: self.model_hash,
             score,
             commitment: window.commitment,
             scored_at_ms: now_ms(),
