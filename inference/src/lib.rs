@@ -31,4 +31,4 @@ pub mod train;
 pub use explain::{Contribution, Explanation, explain};
 pub use network::{Dense, Evaluation, IntegerNetwork, NetworkError};
 pub use package::{Calibration, ModelCard, ModelPackage, PackageError};
-pub use schema::{ClinicalState, Feature, FeatureSchema, Reading, SchemaError, Sex, Source, Variable};
+pub use schema::{ClinicalState, Feature, FeatureSchema, Reading, SchemaError, Sex, Source, Unit, Variable};

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use csv::StringRecord;
 use flate2::read::MultiGzDecoder;
 
-use crate::schema::{ClinicalState, Sex, Variable};
+use crate::schema::{ClinicalState, Sex, Unit, Variable};
 
 pub use table::Table;
 pub use window::states;
@@ -23,6 +23,8 @@ pub use window::states;
 const HOURS_MAX: usize = 10_000;
 /// The Challenge gives inspired oxygen as a fraction.
 const FIO2_PERCENT: f64 = 100.0;
+/// Longest time before intensive care that counts: a year, as the wire format has it.
+const HOURS_BEFORE_MAX: f64 = 8784.0;
 
 /// One stay in intensive care.
 #[derive(Clone)]
@@ -42,6 +44,10 @@ pub struct Hour {
     pub age_years: Option<u8>,
     /// Sex of the patient.
     pub sex: Option<Sex>,
+    /// Kind of intensive-care unit.
+    pub unit: Option<Unit>,
+    /// Whole hours from admission to hospital to admission to intensive care.
+    pub hours_before_icu: Option<u32>,
     /// The Challenge's label: sepsis sets in within six hours, or has.
     pub septic: bool,
 }
@@ -170,6 +176,9 @@ struct Columns {
     variables: [usize; Variable::COUNT],
     age: usize,
     sex: usize,
+    medical: usize,
+    surgical: usize,
+    before_icu: usize,
     label: usize,
 }
 
@@ -184,7 +193,16 @@ impl Columns {
             variables[variable as usize] = place(variable.challenge_column())?;
         }
         let pid = if with_pid { place("pid")? } else { 0 };
-        Ok(Self { pid, variables, age: place("Age")?, sex: place("Gender")?, label: place("SepsisLabel")? })
+        Ok(Self {
+            pid,
+            variables,
+            age: place("Age")?,
+            sex: place("Gender")?,
+            medical: place("Unit1")?,
+            surgical: place("Unit2")?,
+            before_icu: place("HospAdmTime")?,
+            label: place("SepsisLabel")?,
+        })
     }
 
     /// One row, or nothing when its label is not 0 or 1.
@@ -205,7 +223,26 @@ impl Columns {
             1.0 => Some(Sex::Male),
             _ => None,
         });
-        Some(Hour { values_milli, age_years: age_years.map(|age| age as u8), sex, septic })
+        // The Challenge counts from admission to intensive care, so hours before it are negative.
+        let hours_before_icu = self.number(record, self.before_icu).map(|hours| (-hours).clamp(0.0, HOURS_BEFORE_MAX));
+        Some(Hour {
+            values_milli,
+            age_years: age_years.map(|age| age as u8),
+            sex,
+            unit: self.unit(record),
+            hours_before_icu: hours_before_icu.map(|hours| hours as u32),
+            septic,
+        })
+    }
+
+    /// Two columns tell the unit; where both or neither is set it is not known.
+    fn unit(&self, record: &StringRecord) -> Option<Unit> {
+        let is_set = |column| self.number(record, column) == Some(1.0);
+        match (is_set(self.medical), is_set(self.surgical)) {
+            (true, false) => Some(Unit::Medical),
+            (false, true) => Some(Unit::Surgical),
+            _ => None,
+        }
     }
 
     fn number(&self, record: &StringRecord, column: usize) -> Option<f64> {

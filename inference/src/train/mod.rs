@@ -118,7 +118,7 @@ impl TrainConfig {
             data: data.into(),
             source: DataSource::challenge_2019(),
             name: "sepsis-v1".to_owned(),
-            schema: FeatureSchema::v1(),
+            schema: FeatureSchema::v2(),
             hidden: vec![64, 32],
             seed: 1,
             selection_percent: 15,

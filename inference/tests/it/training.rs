@@ -3,10 +3,10 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use hygeia_inference::Variable;
 use hygeia_inference::dataset::{self, DatasetError};
 use hygeia_inference::evaluate::evaluate;
 use hygeia_inference::train::{Progress, TrainConfig, TrainError, train};
+use hygeia_inference::{Unit, Variable};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -37,7 +37,7 @@ impl Drop for Scratch {
 /// Columns of a row after `pid`.
 fn header() -> Vec<&'static str> {
     let variables = Variable::ALL.iter().map(|variable| variable.challenge_column());
-    variables.chain(["Age", "Gender", "SepsisLabel"]).collect()
+    variables.chain(["Unit1", "Unit2", "HospAdmTime", "Age", "Gender", "SepsisLabel"]).collect()
 }
 
 /// One stay: lines of fields. In a septic one the heart quickens and the temperature rises from the tenth hour on.
@@ -48,9 +48,10 @@ fn stay(septic: bool, rng: &mut ChaCha8Rng) -> Vec<Vec<String>> {
         let mut fields = vec![String::new(); header().len()];
         fields[0] = format!("{:.1}", rng.gen_range(70.0..90.0) + if ill { 40.0 } else { 0.0 });
         fields[2] = format!("{:.2}", rng.gen_range(36.0..37.0) + if ill { 2.0 } else { 0.0 });
-        fields[24] = "64.5".to_owned();
-        fields[25] = "1".to_owned();
-        fields[26] = if septic && hour >= 12 { "1" } else { "0" }.to_owned();
+        fields[26] = "-12.5".to_owned();
+        fields[27] = "64.5".to_owned();
+        fields[28] = "1".to_owned();
+        fields[29] = if septic && hour >= 12 { "1" } else { "0" }.to_owned();
         fields
     };
     (0..hours).map(|hour| row(hour, rng)).collect()
@@ -162,6 +163,31 @@ fn implausible_values_are_absent_and_oxygen_becomes_per_cent() {
     })
     .unwrap();
     assert_eq!(present, [(Variable::Temperature, 36_650), (Variable::Fio2, 40_000)]);
+}
+
+#[test]
+fn facts_of_the_admission_are_read_as_the_oracle_has_them() {
+    let scratch = Scratch::new("admission");
+    let columns: Vec<&str> = header();
+    let read = |unit: [&str; 2], before: &str| {
+        let field = |column: &&str| match *column {
+            "Unit1" => unit[0].to_owned(),
+            "Unit2" => unit[1].to_owned(),
+            "HospAdmTime" => before.to_owned(),
+            "SepsisLabel" => "0".to_owned(),
+            _ => String::new(),
+        };
+        let fields: Vec<String> = columns.iter().map(field).collect();
+        let data = scratch.file("one.csv", &format!("pid,{}\n1,{}\n", columns.join(","), fields.join(",")));
+        let mut facts = (None, None);
+        dataset::read(&data, |stay| facts = (stay.hours[0].unit, stay.hours[0].hours_before_icu)).unwrap();
+        facts
+    };
+    assert_eq!(read(["1", "0"], "-31.9"), (Some(Unit::Medical), Some(31)));
+    assert_eq!(read(["0", "1"], "-0.01"), (Some(Unit::Surgical), Some(0)));
+    assert_eq!(read(["", ""], "5"), (None, Some(0)), "a negative time before intensive care is none");
+    assert_eq!(read(["1", "1"], ""), (None, None), "two units are no unit");
+    assert_eq!(read(["0", "0"], "-1e9"), (None, Some(8784)));
 }
 
 #[test]
