@@ -17,6 +17,7 @@ use crate::engine::{CandleEngine, EngineError};
 use crate::metrics::{self, Utility};
 use crate::package::{
     DataSource, Figures, ModelPackage, OperatingPoint, OperatingPoints, PackageError, PackageParts, TrainingRecord,
+    encode_float,
 };
 use crate::quantise::{QuantiseError, quantise};
 use crate::schema::FeatureSchema;
@@ -186,7 +187,7 @@ fn package(config: &TrainConfig, split: &Split, fitted: Fitted) -> Result<ModelP
     };
     let calibration = calibrate::calibrate(&scores, selection.labels());
     let card = report::card(config, &network, training, operating_points, figures);
-    let float = report::safetensors(&fitted.layers)?;
+    let float = encode_float(&fitted.layers)?;
     Ok(ModelPackage::assemble(PackageParts { schema: config.schema.clone(), network, calibration, float, card })?)
 }
 

@@ -28,7 +28,8 @@ fn a_linear_network_is_explained_by_its_own_terms() {
     weights[place("heart_rate.value")] = 1024;
     weights[place("heart_rate.delta")] = 2048;
     weights[place("patient.age")] = -1024;
-    let network = IntegerNetwork::new(vec![Dense { weights: vec![weights], bias: vec![7 << 20] }], schema.bounds());
+    let network =
+        IntegerNetwork::new(vec![Dense { weights: vec![weights], bias: vec![7 << 20] }.into()], schema.bounds());
     let mut features = vec![0; schema.len()];
     features[place("heart_rate.value")] = 100;
     features[place("heart_rate.delta")] = 10;

@@ -1,6 +1,7 @@
 //! The shipped package, and what becomes of it when a byte of it changes.
 
-use hygeia_inference::package::{FILES, PackageFiles};
+use hygeia_inference::package::{FILES, PackageFiles, PackageParts, decode_float, encode_float};
+use hygeia_inference::quantise::{FloatConv1d, FloatDense, FloatLayer, quantise};
 use hygeia_inference::{ModelPackage, PackageError};
 
 fn files() -> PackageFiles {
@@ -99,4 +100,56 @@ fn a_refused_network_names_layer_and_neuron() {
     let error = refused("network.json", |bytes| replace(bytes, "\"bias\":[", "\"bias\":[1073741824,"));
     let PackageError::Json { file: "network.json", source } = error else { panic!("{error:?}") };
     assert!(source.to_string().contains("layer 0, neuron"), "{source}");
+}
+
+fn dense(outputs: usize, inputs: usize) -> FloatLayer {
+    FloatDense { weights: vec![vec![0.125; inputs]; outputs], bias: vec![0.5; outputs] }.into()
+}
+
+fn conv(channels: usize, kernel: usize) -> FloatLayer {
+    FloatConv1d { channels, kernel, weights: vec![vec![-0.25; kernel * channels]; 4], bias: vec![0.1; 4] }.into()
+}
+
+/// Eight steps of eight features, a convolution, pooling, a dense layer: with the float weights of other layers.
+fn convolutional(float: &[FloatLayer]) -> Result<ModelPackage, PackageError> {
+    let PackageParts { schema, calibration, mut card, .. } = ModelPackage::default_model().to_parts();
+    let layers = [conv(8, 3), FloatLayer::MeanPool { channels: 4 }, dense(1, 4)];
+    let network = quantise(&layers, &schema.bounds()).unwrap();
+    card.network_hash = hex::encode(network.hash());
+    card.dims = network.dims();
+    ModelPackage::assemble(PackageParts { schema, network, calibration, float: encode_float(float).unwrap(), card })
+}
+
+#[test]
+fn a_convolution_is_packed_with_its_float_layers() {
+    let pool = || FloatLayer::MeanPool { channels: 4 };
+    let layers = [conv(8, 3), pool(), dense(1, 4)];
+    let package = convolutional(&layers).unwrap();
+    assert_eq!(package.network().dims(), [64, 24, 1]);
+    assert_eq!(decode_float(&package.files()[3]).unwrap(), layers);
+    let again = ModelPackage::from_files(package.files().clone()).unwrap();
+    assert_eq!(again.network(), package.network());
+
+    let shapes: [&[FloatLayer]; 8] = [
+        &[conv(8, 3), dense(1, 4)],
+        &[conv(8, 2), pool(), dense(1, 4)],
+        &[conv(4, 6), pool(), dense(1, 4)],
+        &[conv(8, 3), pool(), dense(1, 5)],
+        &[conv(8, 3), pool(), dense(2, 4)],
+        &[dense(24, 64), pool(), dense(1, 4)],
+        &[conv(8, 3), pool()],
+        &[],
+    ];
+    for shape in shapes {
+        assert!(matches!(convolutional(shape), Err(PackageError::FloatTensor(_))), "{shape:?}");
+    }
+    let more = [conv(8, 3), pool(), dense(1, 4), dense(1, 1)];
+    assert!(matches!(convolutional(&more), Err(PackageError::FloatCount(_))));
+}
+
+#[test]
+fn the_float_layers_of_the_shipped_model_are_read() {
+    let model = ModelPackage::default_model();
+    let layers = decode_float(&model.files()[3]).unwrap();
+    assert_eq!(quantise(&layers, &model.schema().bounds()).unwrap(), *model.network());
 }
