@@ -16,6 +16,8 @@ pub mod news2;
 pub mod package;
 pub mod quantise;
 pub mod schema;
+pub mod score;
+pub mod sirs;
 
 mod sequence;
 
@@ -31,4 +33,5 @@ pub mod train;
 pub use explain::{Contribution, Explanation, explain};
 pub use network::{Dense, Evaluation, IntegerNetwork, NetworkError};
 pub use package::{Calibration, ModelCard, ModelPackage, PackageError};
-pub use schema::{ClinicalState, Feature, FeatureSchema, Reading, SchemaError, Sex, Source, Variable};
+pub use schema::{ClinicalState, Feature, FeatureSchema, Reading, SchemaError, Sex, Source, Unit, Variable};
+pub use score::{ByScore, ScoreName};

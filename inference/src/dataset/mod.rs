@@ -14,9 +14,9 @@ use std::path::{Path, PathBuf};
 use csv::StringRecord;
 use flate2::read::MultiGzDecoder;
 
-use crate::schema::{ClinicalState, Sex, Variable};
+use crate::schema::{ClinicalState, Sex, Unit, Variable};
 
-pub use table::Table;
+pub use table::{Patient, Table};
 pub use window::states;
 
 /// Most hours of one stay: more than a year. Bounds what one stay may make the reader hold.
@@ -42,6 +42,8 @@ pub struct Hour {
     pub age_years: Option<u8>,
     /// Sex of the patient.
     pub sex: Option<Sex>,
+    /// Kind of intensive-care unit.
+    pub unit: Option<Unit>,
     /// The Challenge's label: sepsis sets in within six hours, or has.
     pub septic: bool,
 }
@@ -170,6 +172,8 @@ struct Columns {
     variables: [usize; Variable::COUNT],
     age: usize,
     sex: usize,
+    /// Medical and surgical unit; data without these columns is read all the same.
+    units: Option<[usize; 2]>,
     label: usize,
 }
 
@@ -184,7 +188,8 @@ impl Columns {
             variables[variable as usize] = place(variable.challenge_column())?;
         }
         let pid = if with_pid { place("pid")? } else { 0 };
-        Ok(Self { pid, variables, age: place("Age")?, sex: place("Gender")?, label: place("SepsisLabel")? })
+        let units = place("Unit1").ok().zip(place("Unit2").ok()).map(|(medical, surgical)| [medical, surgical]);
+        Ok(Self { pid, variables, age: place("Age")?, sex: place("Gender")?, units, label: place("SepsisLabel")? })
     }
 
     /// One row, or nothing when its label is not 0 or 1.
@@ -205,7 +210,12 @@ impl Columns {
             1.0 => Some(Sex::Male),
             _ => None,
         });
-        Some(Hour { values_milli, age_years: age_years.map(|age| age as u8), sex, septic })
+        let unit = self.units.and_then(|columns| match columns.map(|column| self.number(record, column)) {
+            [Some(1.0), Some(0.0)] => Some(Unit::Medical),
+            [Some(0.0), Some(1.0)] => Some(Unit::Surgical),
+            _ => None,
+        });
+        Some(Hour { values_milli, age_years: age_years.map(|age| age as u8), sex, unit, septic })
     }
 
     fn number(&self, record: &StringRecord, column: usize) -> Option<f64> {

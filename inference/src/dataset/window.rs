@@ -56,7 +56,7 @@ mod tests {
         let hour = |&rate: &Option<i32>| {
             let mut values_milli = [None; Variable::COUNT];
             values_milli[Variable::HeartRate as usize] = rate;
-            Hour { values_milli, age_years: None, sex: None, septic: false }
+            Hour { values_milli, age_years: None, sex: None, unit: None, septic: false }
         };
         heart_rates.iter().map(hour).collect()
     }

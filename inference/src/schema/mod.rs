@@ -13,7 +13,7 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-pub use state::{ClinicalState, Reading, Sex};
+pub use state::{ClinicalState, Reading, Sex, Unit};
 pub use variable::Variable;
 
 /// Most features a schema may have: what the circuit of a score is laid out for.

@@ -44,6 +44,16 @@ pub enum Sex {
     Male = 1,
 }
 
+/// Kind of intensive-care unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unit {
+    /// Medical intensive care.
+    Medical,
+    /// Surgical intensive care.
+    Surgical,
+}
+
 impl ClinicalState {
     /// The reading of a variable.
     pub fn reading(&self, variable: Variable) -> Option<Reading> {

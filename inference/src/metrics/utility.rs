@@ -1,4 +1,6 @@
-//! How well integer scores tell rows apart: ranking measures and the official utility of the Challenge 2019.
+//! The official utility of the PhysioNet/CinC Challenge 2019 (Reyna et al. 2020).
+
+use super::Outcomes;
 
 /// Rows of one stay: labels in the order of the hours.
 pub type Labels<'a> = &'a [bool];
@@ -11,30 +13,7 @@ const REWARD_MAX: f64 = 1.0;
 const MISS_MIN: f64 = -2.0;
 const FALSE_ALARM: f64 = -0.05;
 
-/// Area under the receiver operating characteristic; ties count half. Nothing when one of the classes is empty.
-pub fn auroc(scores: &[i64], labels: &[bool]) -> Option<f64> {
-    let (mut below, mut wins) = (0u64, 0f64);
-    for tie in ties(scores, labels, false) {
-        wins += tie.positives as f64 * (below as f64 + tie.negatives as f64 / 2.0);
-        below += tie.negatives;
-    }
-    let positives = labels.iter().filter(|&&label| label).count() as f64;
-    let pairs = positives * below as f64;
-    (pairs > 0.0).then(|| wins / pairs)
-}
-
-/// Average precision: precision at each threshold, weighted by the recall it adds. Nothing without positives.
-pub fn auprc(scores: &[i64], labels: &[bool]) -> Option<f64> {
-    let (mut positives, mut rows, mut sum) = (0u64, 0u64, 0f64);
-    for tie in ties(scores, labels, true) {
-        positives += tie.positives;
-        rows += tie.positives + tie.negatives;
-        sum += tie.positives as f64 * positives as f64 / rows as f64;
-    }
-    (positives > 0).then(|| sum / positives as f64)
-}
-
-/// Utility of the PhysioNet/CinC Challenge 2019 (Reyna et al. 2020): what each row is worth if alerted and if not.
+/// What each row is worth if alerted and if not.
 ///
 /// Normalised so that never alerting is 0 and the best possible decisions are 1.
 #[derive(Clone, Debug)]
@@ -55,12 +34,8 @@ impl Utility {
     pub fn new<'a>(stays: impl IntoIterator<Item = Labels<'a>>) -> Self {
         let (mut rows, mut best) = (Vec::new(), 0.0);
         for labels in stays {
-            let onset = labels.iter().position(|&label| label).map(|first| first as i64 - OPTIMAL_H);
-            for hour in 0..labels.len() as i64 {
-                let row =
-                    onset.map_or(RowUtility { alert: FALSE_ALARM, silence: 0.0 }, |onset| septic_row(hour - onset));
-                let alert_is_best = onset.is_some_and(|onset| (EARLY_H..=LATE_H).contains(&(hour - onset)));
-                best += if alert_is_best { row.alert } else { row.silence };
+            for (row, best_of_row) in rows_of(labels) {
+                best += best_of_row;
                 rows.push(row);
             }
         }
@@ -104,6 +79,55 @@ impl Utility {
     }
 }
 
+/// What one stay adds to the three sums the normalised utility is made of.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct StayUtility {
+    /// Utility of what the score decided.
+    pub taken: f64,
+    /// Utility of never alerting.
+    pub inaction: f64,
+    /// Utility of the best decisions.
+    pub best: f64,
+}
+
+impl StayUtility {
+    /// Normalised utility of stays, each counted as often as its weight says. Nothing without sepsis.
+    pub fn normalised(stays: &[Self], weights: &[u32]) -> Option<f64> {
+        assert_eq!(stays.len(), weights.len(), "one weight for each stay");
+        let (mut gain, mut range) = (0.0, 0.0);
+        for (stay, &weight) in stays.iter().zip(weights) {
+            gain += f64::from(weight) * (stay.taken - stay.inaction);
+            range += f64::from(weight) * (stay.best - stay.inaction);
+        }
+        (range > 0.0).then(|| gain / range)
+    }
+}
+
+/// Utility of each stay when every row at or above the threshold is alerted.
+pub fn utility_by_stay(scores: &[i64], outcomes: &Outcomes<'_>, threshold: i64) -> Vec<StayUtility> {
+    let of = |stay: usize| {
+        let mut sums = StayUtility::default();
+        let scores = &scores[outcomes.stays()[stay].clone()];
+        for ((row, best), &score) in rows_of(outcomes.of(stay)).zip(scores) {
+            sums.taken += if score >= threshold { row.alert } else { row.silence };
+            sums.inaction += row.silence;
+            sums.best += best;
+        }
+        sums
+    };
+    (0..outcomes.len()).map(of).collect()
+}
+
+/// What each row of a stay is worth, and what the best decision on it gives.
+fn rows_of(labels: Labels<'_>) -> impl Iterator<Item = (RowUtility, f64)> {
+    let onset = labels.iter().position(|&label| label).map(|first| first as i64 - OPTIMAL_H);
+    (0..labels.len() as i64).map(move |hour| {
+        let row = onset.map_or(RowUtility { alert: FALSE_ALARM, silence: 0.0 }, |onset| septic_row(hour - onset));
+        let alert_is_best = onset.is_some_and(|onset| (EARLY_H..=LATE_H).contains(&(hour - onset)));
+        (row, if alert_is_best { row.alert } else { row.silence })
+    })
+}
+
 /// Utility of a row of a septic stay, `hour` hours from onset.
 fn septic_row(hour: i64) -> RowUtility {
     let at = hour as f64;
@@ -120,23 +144,6 @@ fn septic_row(hour: i64) -> RowUtility {
     }
 }
 
-/// Rows of one score.
-struct Tie {
-    positives: u64,
-    negatives: u64,
-}
-
-/// Rows grouped by score, from the least or the greatest on.
-fn ties(scores: &[i64], labels: &[bool], descending: bool) -> Vec<Tie> {
-    assert_eq!(scores.len(), labels.len(), "one label for each score");
-    let order = order(scores, descending);
-    let tie = |rows: &[usize]| {
-        let positives = rows.iter().filter(|&&row| labels[row]).count() as u64;
-        Tie { positives, negatives: rows.len() as u64 - positives }
-    };
-    order.chunk_by(|&a, &b| scores[a] == scores[b]).map(tie).collect()
-}
-
 fn order(scores: &[i64], descending: bool) -> Vec<usize> {
     let mut order: Vec<usize> = (0..scores.len()).collect();
     order.sort_unstable_by_key(|&row| (scores[row], row));
@@ -149,22 +156,6 @@ fn order(scores: &[i64], descending: bool) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn auroc_counts_pairs_and_half_of_ties() {
-        // Pairs of positive {3, 2} and negative {1, 2}: 3>1, 3>2, 2>1, 2=2.
-        assert_eq!(auroc(&[3, 2, 1, 2], &[true, true, false, false]), Some(3.5 / 4.0));
-        assert_eq!(auroc(&[1, 2], &[true, true]), None);
-    }
-
-    #[test]
-    fn auprc_is_average_precision() {
-        // Recall rises by 1/2 at precision 1 and by 1/2 at precision 2/3.
-        let expected = 0.5 + 0.5 * 2.0 / 3.0;
-        let value = auprc(&[4, 3, 2, 1], &[true, false, true, false]).unwrap();
-        assert!((value - expected).abs() < 1e-12);
-        assert_eq!(auprc(&[1], &[false]), None);
-    }
 
     #[test]
     fn utility_has_the_corners_of_the_definition() {
@@ -196,5 +187,20 @@ mod tests {
         let all = utility.at(&scores, 0).unwrap();
         assert!((all - (1.0 - 6.0 * 0.05 / range)).abs() < 1e-12);
         assert!(Utility::new([well.as_slice()]).at(&[0; 4], 0).is_none());
+    }
+
+    #[test]
+    fn stays_add_up_to_the_whole() {
+        let labels: Vec<bool> = (0..60).map(|row| (8..20).contains(&row) || row >= 55).collect();
+        let scores: Vec<i64> = (0..60).map(|row| row * 37 % 11).collect();
+        let stays = [0..20, 20..40, 40..60];
+        let outcomes = Outcomes::new(&labels, &stays);
+        let whole = Utility::new(stays.iter().map(|rows| &labels[rows.clone()]));
+        for threshold in [0, 3, 7, 11] {
+            let by_stay = utility_by_stay(&scores, &outcomes, threshold);
+            let sum = StayUtility::normalised(&by_stay, &[1; 3]).unwrap();
+            assert!((sum - whole.at(&scores, threshold).unwrap()).abs() < 1e-12);
+            assert_eq!(StayUtility::normalised(&by_stay, &[0, 9, 0]), None);
+        }
     }
 }
