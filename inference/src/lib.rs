@@ -17,6 +17,8 @@ pub mod news2;
 pub mod package;
 pub mod quantise;
 pub mod schema;
+pub mod score;
+pub mod sirs;
 
 mod sequence;
 
@@ -33,3 +35,4 @@ pub use explain::{Contribution, Explanation, explain};
 pub use network::{Conv1d, Dense, Evaluation, IntegerNetwork, Layer, NetworkError};
 pub use package::{Calibration, ModelCard, ModelPackage, PackageError};
 pub use schema::{ClinicalState, Feature, FeatureSchema, Reading, SchemaError, Sex, Source, Unit, Variable};
+pub use score::{ByScore, ScoreName};

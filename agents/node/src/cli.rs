@@ -334,9 +334,21 @@ pub struct EvaluateArgs {
     /// Model package directory; the shipped model when absent.
     #[arg(long)]
     pub model: Option<PathBuf>,
-    /// Print one JSON object instead of the table.
+    /// Print the report as one JSON object instead of the table.
     #[arg(long)]
     pub json: bool,
+    /// Directory for report.html and report.json; one named after data and model under target/evaluation when absent.
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+    /// Hours that triage waits after an alert before it repeats one.
+    #[arg(long, default_value_t = 12)]
+    pub cool_down_h: u32,
+    /// Also write the package, with this evaluation in its card, into this directory. Its content hash is another one.
+    #[arg(long)]
+    pub into_card: Option<PathBuf>,
+    /// Name of the data in the card; the file's own when absent.
+    #[arg(long, requires = "into_card")]
+    pub data_name: Option<String>,
 }
 
 /// Which keys.

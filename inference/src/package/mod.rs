@@ -1,4 +1,4 @@
-//! A model as it is approved, shipped and loaded: seven files under one content hash.
+//! A model as it is approved, shipped and loaded: eight files under one content hash.
 //!
 //! | file | content |
 //! |---|---|
@@ -7,10 +7,12 @@
 //! | `calibration.json` | score to probability |
 //! | `model.safetensors` | the float weights the integers were rounded from |
 //! | `card.json`, `card.md` | what the model is for, what it was trained on, how well it does; the second is the first in prose |
+//! | `baseline.json` | what the model is compared with: a logistic regression, and each baseline's score to probability |
 //! | `guard.json` | which windows are like those the model was validated on |
 //!
 //! A package cannot be built from files that contradict each other.
 
+mod baseline;
 mod calibration;
 mod card;
 mod float;
@@ -20,8 +22,12 @@ use std::sync::LazyLock;
 
 use sha2::{Digest, Sha256};
 
+pub use baseline::{BaselineCalibration, Baselines, Logistic, LogisticError};
 pub use calibration::{Calibration, CalibrationError, CalibrationPoint};
-pub use card::{CardEvaluation, DataSource, Figures, ModelCard, OperatingPoint, OperatingPoints, TrainingRecord};
+pub use card::{
+    CardEvaluation, CardGroup, ChangeControl, DataSource, Gap, ModelCard, OperatingPoint, OperatingPoints,
+    TrainingRecord,
+};
 pub use float::{decode_float, encode_float, float_tensor_name};
 
 use crate::guard::Guard;
@@ -29,8 +35,16 @@ use crate::network::IntegerNetwork;
 use crate::schema::FeatureSchema;
 
 /// The files of a package, in the order they are hashed.
-pub const FILES: [&str; 7] =
-    ["network.json", "schema.json", "calibration.json", "model.safetensors", "card.json", "card.md", "guard.json"];
+pub const FILES: [&str; 8] = [
+    "network.json",
+    "schema.json",
+    "calibration.json",
+    "model.safetensors",
+    "card.json",
+    "card.md",
+    "baseline.json",
+    "guard.json",
+];
 /// Largest file accepted: a network of the widest layers the circuit could carry has a tenth of it.
 const FILE_BYTES_MAX: usize = 16 << 20;
 
@@ -40,6 +54,7 @@ pub struct ModelPackage {
     schema: FeatureSchema,
     network: IntegerNetwork,
     calibration: Calibration,
+    baselines: Baselines,
     card: ModelCard,
     guard: Guard,
     files: PackageFiles,
@@ -57,6 +72,8 @@ pub struct PackageParts {
     pub network: IntegerNetwork,
     /// Score to probability.
     pub calibration: Calibration,
+    /// What the model is compared with.
+    pub baselines: Baselines,
     /// The float weights, as safetensors.
     pub float: Vec<u8>,
     /// Model card.
@@ -113,6 +130,9 @@ pub enum PackageError {
     /// The network was accepted for other input bounds than the schema's.
     #[error("the network's input bounds are not the schema's")]
     InputBounds,
+    /// The logistic regression reads another number of features than the schema has.
+    #[error("baseline.json was written for another schema")]
+    BaselineWidth,
     /// The guard is of other dimensions than the network.
     #[error("guard.json is not of the network's dimensions")]
     GuardShape,
@@ -129,6 +149,7 @@ static DEFAULT_MODEL: LazyLock<ModelPackage> = LazyLock::new(|| {
         include_bytes!("../../models/sepsis-v2/model.safetensors").to_vec(),
         include_bytes!("../../models/sepsis-v2/card.json").to_vec(),
         include_bytes!("../../models/sepsis-v2/card.md").to_vec(),
+        include_bytes!("../../models/sepsis-v2/baseline.json").to_vec(),
         include_bytes!("../../models/sepsis-v2/guard.json").to_vec(),
     ];
     ModelPackage::from_files(files).expect("the embedded package was checked when it was committed")
@@ -142,7 +163,7 @@ impl ModelPackage {
 
     /// Puts a package together and checks it as if it had been loaded.
     pub fn assemble(parts: PackageParts) -> Result<Self, PackageError> {
-        let PackageParts { schema, network, calibration, float, card, guard } = parts;
+        let PackageParts { schema, network, calibration, baselines, float, card, guard } = parts;
         Self::from_files([
             line(serde_json::to_vec(&network), FILES[0])?,
             line(serde_json::to_vec_pretty(&schema), FILES[1])?,
@@ -150,7 +171,8 @@ impl ModelPackage {
             float,
             line(serde_json::to_vec_pretty(&card), FILES[4])?,
             card.render().into_bytes(),
-            line(serde_json::to_vec(&guard), FILES[6])?,
+            line(serde_json::to_vec_pretty(&baselines), FILES[6])?,
+            line(serde_json::to_vec(&guard), FILES[7])?,
         ])
     }
 
@@ -177,9 +199,13 @@ impl ModelPackage {
         let schema: FeatureSchema = parse(FILES[1], &files[1])?;
         let calibration: Calibration = parse(FILES[2], &files[2])?;
         let card: ModelCard = parse(FILES[4], &files[4])?;
-        let guard: Guard = parse(FILES[6], &files[6])?;
+        let baselines: Baselines = parse(FILES[6], &files[6])?;
+        let guard: Guard = parse(FILES[7], &files[7])?;
         if network.input_bounds() != schema.bounds() {
             return Err(PackageError::InputBounds);
+        }
+        if baselines.logistic.width() != schema.len() {
+            return Err(PackageError::BaselineWidth);
         }
         if card.schema_hash != hex::encode(schema.hash()) {
             return Err(PackageError::CardMismatch("schema"));
@@ -194,7 +220,7 @@ impl ModelPackage {
         if !guard.fits(&network.dims()) {
             return Err(PackageError::GuardShape);
         }
-        Ok(Self { schema, network, calibration, card, guard, files })
+        Ok(Self { schema, network, calibration, baselines, card, guard, files })
     }
 
     /// Writes the files into a directory, which is created if need be.
@@ -236,6 +262,7 @@ impl ModelPackage {
             schema: self.schema.clone(),
             network: self.network.clone(),
             calibration: self.calibration.clone(),
+            baselines: self.baselines.clone(),
             float: self.files[3].clone(),
             card: self.card.clone(),
             guard: self.guard.clone(),
@@ -255,6 +282,11 @@ impl ModelPackage {
     /// Score to probability.
     pub fn calibration(&self) -> &Calibration {
         &self.calibration
+    }
+
+    /// What the model is compared with.
+    pub fn baselines(&self) -> &Baselines {
+        &self.baselines
     }
 
     /// Model card.

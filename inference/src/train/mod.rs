@@ -9,7 +9,9 @@ mod checkpoint;
 mod config;
 mod descent;
 mod fit;
+mod logistic;
 mod network;
+mod operate;
 mod report;
 mod teacher;
 
@@ -20,11 +22,9 @@ use sha2::{Digest, Sha256};
 use crate::dataset::{self, DatasetError, Stay, Table};
 use crate::engine::{CandleEngine, EngineError};
 use crate::guard::{self, Guard, SpaceError};
-use crate::metrics::{self, Utility};
+use crate::metrics::{Alarm, EveryHour};
 use crate::network::IntegerNetwork;
-use crate::package::{
-    Figures, ModelPackage, OperatingPoint, OperatingPoints, PackageError, PackageParts, TrainingRecord, encode_float,
-};
+use crate::package::{ModelPackage, PackageError, PackageParts, TrainingRecord, encode_float};
 use crate::quantise::{QuantiseError, quantise};
 
 pub use config::{Architecture, Teacher, TrainConfig};
@@ -110,33 +110,38 @@ pub enum TrainError {
     /// The engine failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// The logistic regression for comparison is not determined by the data.
+    #[error("no logistic regression fits the data")]
+    Logistic,
     /// The package could not be put together.
     #[error(transparent)]
     Package(#[from] PackageError),
 }
 
-/// Trains a model and packages it.
+/// Trains a model and packages it. Budgets count every hour at or above a threshold as an alert.
 pub fn train(config: &TrainConfig, progress: &mut dyn FnMut(Progress)) -> Result<ModelPackage, TrainError> {
+    train_with(config, &EveryHour, progress)
+}
+
+/// Trains a model and packages it, with thresholds for the alert budgets as `alarm` raises alerts.
+pub fn train_with(
+    config: &TrainConfig,
+    alarm: &dyn Alarm,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<ModelPackage, TrainError> {
     config.check()?;
     let split = Split::read(config)?;
     progress(Progress::Read { stays_fitted: split.fit.stays(), stays_selection: split.selection.stays() });
     let fitted = fit::fit(config, &split, progress)?;
-    package(config, &split, fitted)
+    package(config, &split, fitted, alarm)
 }
 
 /// Quantises what was fitted, chooses thresholds, calibrates and writes the card.
-fn package(config: &TrainConfig, split: &Split, fitted: Fitted) -> Result<ModelPackage, TrainError> {
+fn package(config: &TrainConfig, split: &Split, fitted: Fitted, alarm: &dyn Alarm) -> Result<ModelPackage, TrainError> {
     let selection = &split.selection;
     let network = quantise(&fitted.layers, &config.schema.bounds())?;
     let scores = score_table(&CandleEngine::new(&network, &candle_core::Device::Cpu)?, selection)?;
-    let utility = Utility::new(selection.labels_by_stay());
     let fidelity = report::fidelity(&fitted.layers, selection, &scores);
-    let operating_points = OperatingPoints {
-        model: best(&utility, &scores)?,
-        news2: best(&utility, selection.news2())?,
-        clock: best(&utility, selection.clock())?,
-    };
-    let figures = figures(&scores, selection.labels(), &utility, operating_points.model).ok_or(ONE_CLASS)?;
     let training = TrainingRecord {
         seed: config.seed,
         data_hash: hash_file(&config.data)?,
@@ -149,12 +154,19 @@ fn package(config: &TrainConfig, split: &Split, fitted: Fitted) -> Result<ModelP
         quantisation_error_max: fidelity.error_max,
         quantisation_auroc_loss: fidelity.auroc_loss,
     };
-    let calibration = calibrate::calibrate(&scores, selection.labels());
-    let card = report::card(config, &network, training, operating_points, figures);
-    let float = encode_float(&fitted.layers)?;
+    let logistic = logistic::fit(&split.fit)?;
     let guard = fit_guard(&network, split)?;
-    let schema = config.schema.clone();
-    Ok(ModelPackage::assemble(PackageParts { schema, network, calibration, float, card, guard })?)
+    let decided = operate::decide(selection, scores, logistic, alarm)?;
+    let card = report::card(config, &network, training, alarm, decided.operating_points, decided.figures);
+    Ok(ModelPackage::assemble(PackageParts {
+        schema: config.schema.clone(),
+        network,
+        calibration: decided.calibration,
+        baselines: decided.baselines,
+        float: encode_float(&fitted.layers)?,
+        card,
+        guard,
+    })?)
 }
 
 /// Every fourth hour is enough to tell what is usual: neighbouring hours are alike.
@@ -172,22 +184,6 @@ fn fit_guard(network: &IntegerNetwork, split: &Split) -> Result<Guard, TrainErro
     };
     let (training, held_back) = (windows(&split.fit)?, windows(&split.selection)?);
     Ok(guard::fit(&network.dims(), training.iter(), held_back.iter())?)
-}
-
-const ONE_CLASS: TrainError = TrainError::OneClass("selection");
-
-fn best(utility: &Utility, scores: &[i64]) -> Result<OperatingPoint, TrainError> {
-    let (threshold, _) = utility.best_threshold(scores).ok_or(ONE_CLASS)?;
-    Ok(OperatingPoint { threshold })
-}
-
-/// Figures of a score at its operating point. Nothing when one of the classes is empty.
-pub(crate) fn figures(scores: &[i64], labels: &[bool], utility: &Utility, point: OperatingPoint) -> Option<Figures> {
-    Some(Figures {
-        auroc: metrics::auroc(scores, labels)?,
-        auprc: metrics::auprc(scores, labels)?,
-        utility: utility.at(scores, point.threshold)?,
-    })
 }
 
 /// Scores of every row of a table.

@@ -2,10 +2,11 @@
 
 use super::TrainConfig;
 use crate::dataset::Table;
-use crate::metrics::auroc;
+use crate::metrics::{Alarm, Figures, auroc};
 use crate::network::IntegerNetwork;
-use crate::package::{DataSource, Figures, ModelCard, OperatingPoints, TrainingRecord};
+use crate::package::{ChangeControl, DataSource, ModelCard, OperatingPoints, TrainingRecord};
 use crate::quantise::{FloatLayer, float_score};
+use crate::score::ByScore;
 
 /// 1.0 as a score.
 const ONE: f64 = 1024.0;
@@ -39,8 +40,9 @@ pub(super) fn card(
     config: &TrainConfig,
     network: &IntegerNetwork,
     training: TrainingRecord,
+    alarm: &dyn Alarm,
     operating_points: OperatingPoints,
-    selection: Figures,
+    selection: ByScore<Figures>,
 ) -> ModelCard {
     ModelCard {
         name: config.name.clone(),
@@ -57,9 +59,35 @@ pub(super) fn card(
         dims: network.dims(),
         data: config.source.clone(),
         training,
+        alarm: alarm.description(),
         operating_points,
         selection,
         evaluations: Vec::new(),
+        change_control: change_control(config),
+    }
+}
+
+/// The change-control fields of a freshly trained model; whoever proposes it may say more.
+fn change_control(config: &TrainConfig) -> ChangeControl {
+    ChangeControl {
+        modification: format!(
+            "New weights, thresholds and calibration for {} (schema {}). Later versions may be retrained on more stays, \
+             recalibrated for a site or given other thresholds; another intended use is a new device, not a modification.",
+            config.name,
+            config.schema.name()
+        ),
+        protocol:
+            "Training is repeatable from the seed and the data named here. Before use: the evaluation on stays that \
+                   training never saw, side by side with NEWS2, SIRS, the clock and a logistic regression; no figure \
+                   below the version it replaces by more than its interval, and no group of patients worse off; \
+                   integers against floats within the stated loss; then a vote on this content hash. A site measures \
+                   calibration and alarm burden on its own stays first."
+                .to_owned(),
+        impact: "Benefit: earlier attention at a fixed number of alerts. Risks: missed sepsis, false alerts and their \
+                 fatigue, groups of patients served worse, drift of practice. They are held by thresholds set by alert \
+                 budget, by figures per group in this card, by a clinician who decides, and by the registry's \
+                 suspension, which stops the model within one block."
+            .to_owned(),
     }
 }
 

@@ -14,9 +14,10 @@ use hygeia_inference::package::ModelPackage;
 use hygeia_protocol::message::{Alert, AttestedWindow, B32, Message, ProofMode, ProofRequest, ScoredWindow, V1};
 use hygeia_protocol::subject::{self, Partition, Stream};
 use hygeia_protocol::time::Timestamp;
-use hygeia_protocol::triage::{Triage, TriageOutcome, TriagePolicy};
+use hygeia_protocol::triage::{Triage, TriageOutcome};
 
 use super::{Site, patience};
+use crate::alarm::triage_policy;
 use crate::bus::{Checkpoint, Entry, OrderedReader};
 use crate::chain::registry::{ActivePolicy, Registries};
 use crate::cli::SentinelArgs;
@@ -32,10 +33,6 @@ const BATCH_MAX: usize = 64;
 const BATCH_DEADLINE: Duration = Duration::from_millis(2);
 /// Without a message for this long the checkpoint is written down.
 const IDLE: Duration = Duration::from_millis(500);
-/// Below the threshold by this many score units (2^-10 of log-odds) an alarm counts as over: hysteresis.
-const CLEAR_MARGIN: i64 = 256;
-/// A score this far above the last alerted one is an escalation, which nothing may hold back.
-const ESCALATION_STEP: i64 = 1024;
 /// Alerts per patient and minute.
 const PATIENT_ALERTS_PER_MINUTE: NonZeroU32 = NonZeroU32::new(6).unwrap();
 /// Alerts per ward and minute: more than a person can answer is noise.
@@ -189,8 +186,10 @@ impl Sentinel {
         if !self.registries.consents(&window.mandate, &policy.id) {
             return Ok(());
         }
-        let triage =
-            self.triage.entry((window.mandate, policy.id)).or_insert_with(|| Triage::new(triage_policy(policy)));
+        let triage = self
+            .triage
+            .entry((window.mandate, policy.id))
+            .or_insert_with(|| Triage::new(triage_policy(policy.threshold, policy.cool_down_s)));
         let outcome = triage.step(score, Timestamp::from_seconds(window.end));
         if silent {
             return Ok(());
@@ -289,15 +288,6 @@ impl Sentinel {
             .publish(Stream::Ledger, subject::ledger(arrived.partition), &line.message_id(), line.encode())
             .await?;
         Ok(())
-    }
-}
-
-fn triage_policy(policy: &ActivePolicy) -> TriagePolicy {
-    TriagePolicy {
-        threshold: policy.threshold,
-        clear_below: policy.threshold - CLEAR_MARGIN,
-        cool_down_s: policy.cool_down_s,
-        escalation_step: ESCALATION_STEP,
     }
 }
 
