@@ -6,7 +6,7 @@
 
 use candle_core::{DType, Device, Tensor};
 
-use crate::network::{Dense, IntegerNetwork, NetworkError, SHIFT};
+use crate::network::{self, IntegerNetwork, NetworkError, SHIFT};
 
 /// Largest magnitude up to which `f32` represents every integer.
 const F32_EXACT: i64 = 1 << 24;
@@ -23,10 +23,18 @@ pub struct CandleEngine {
     device: Device,
 }
 
-/// Weights `[in, out]` and bias `[1, out]`.
+/// Weights `[in, out]` and bias `[1, out]`; of a convolution, `in` is what one output sees.
 struct Layer {
+    conv: Option<Conv>,
     weights: Tensor,
     bias: Tensor,
+}
+
+/// Shape of a convolution.
+struct Conv {
+    steps_out: usize,
+    channels: usize,
+    kernel: usize,
 }
 
 /// Why an engine could not be built or a batch not be scored.
@@ -56,7 +64,9 @@ impl CandleEngine {
             sum if sum <= F64_EXACT => DType::F64,
             _ => return Err(EngineError::NotExact),
         };
-        let layers = network.layers().iter().map(|layer| Layer::new(layer, dtype, device)).collect::<Result<_, _>>()?;
+        let layers = network.layers().iter().zip(network.dims());
+        let layers =
+            layers.map(|(layer, inputs)| Layer::new(layer, inputs, dtype, device)).collect::<Result<_, _>>()?;
         Ok(Self { network: network.clone(), layers, dtype, device: device.clone() })
     }
 
@@ -83,7 +93,7 @@ impl CandleEngine {
         let flat: Vec<f32> = rows.iter().flat_map(|row| row.as_ref()).map(|&x| x as f32).collect();
         let mut x = Tensor::from_vec(flat, (rows.len(), width), &self.device)?.to_dtype(self.dtype)?;
         for (index, layer) in self.layers.iter().enumerate() {
-            let t = x.matmul(&layer.weights)?.broadcast_add(&layer.bias)?;
+            let t = layer.pre_activations(&x)?;
             // A power of two divides exactly; the floor is the shift's.
             let y = (t * (1.0 / f64::from(1u32 << SHIFT)))?.floor()?;
             x = if index + 1 < self.layers.len() { y.relu()? } else { y };
@@ -95,13 +105,42 @@ impl CandleEngine {
 }
 
 impl Layer {
-    fn new(layer: &Dense, dtype: DType, device: &Device) -> Result<Self, EngineError> {
-        let (outputs, inputs) = (layer.weights.len(), layer.weights[0].len());
-        let flat: Vec<f64> = layer.weights.iter().flatten().copied().map(f64::from).collect();
-        let weights = Tensor::from_vec(flat, (outputs, inputs), device)?.t()?.contiguous()?.to_dtype(dtype)?;
+    fn new(layer: &network::Layer, inputs: usize, dtype: DType, device: &Device) -> Result<Self, EngineError> {
+        let conv = match layer {
+            network::Layer::Dense(_) => None,
+            network::Layer::Conv1d(conv) => {
+                let steps_out = conv.steps_out(inputs).expect("an accepted network's layers fit each other");
+                Some(Conv { steps_out, channels: conv.channels, kernel: conv.kernel })
+            }
+        };
+        let (outputs, row) = (layer.weights().len(), layer.weights()[0].len());
+        let flat: Vec<f64> = layer.weights().iter().flatten().copied().map(f64::from).collect();
+        let weights = Tensor::from_vec(flat, (outputs, row), device)?.t()?.contiguous()?.to_dtype(dtype)?;
         // Biases stay below 2^30 by the network's bounds.
-        let bias: Vec<f64> = layer.bias.iter().map(|&bias| bias as f64).collect();
+        let bias: Vec<f64> = layer.bias().iter().map(|&bias| bias as f64).collect();
         let bias = Tensor::from_vec(bias, (1, outputs), device)?.to_dtype(dtype)?;
-        Ok(Self { weights, bias })
+        Ok(Self { conv, weights, bias })
+    }
+
+    /// `b + W x` of inputs `[rows, in]`, step-major as they are.
+    fn pre_activations(&self, x: &Tensor) -> candle_core::Result<Tensor> {
+        let Some(conv) = &self.conv else { return self.affine(x) };
+        let rows = x.dim(0)?;
+        let t = self.affine(&conv.unfold(x)?)?;
+        t.reshape((rows, ()))
+    }
+
+    fn affine(&self, x: &Tensor) -> candle_core::Result<Tensor> {
+        x.matmul(&self.weights)?.broadcast_add(&self.bias)
+    }
+}
+
+impl Conv {
+    /// What each output step sees, one row each: `[rows * steps_out, kernel * channels]`.
+    fn unfold(&self, x: &Tensor) -> candle_core::Result<Tensor> {
+        let x = x.reshape((x.dim(0)?, (), self.channels))?;
+        let taps = (0..self.kernel).map(|tap| x.narrow(1, tap, self.steps_out));
+        let unfolded = Tensor::cat(&taps.collect::<candle_core::Result<Vec<_>>>()?, 2)?;
+        unfolded.reshape(((), self.kernel * self.channels))
     }
 }

@@ -31,7 +31,7 @@ pub mod evaluate;
 pub mod train;
 
 pub use explain::{Contribution, Explanation, explain};
-pub use network::{Dense, Evaluation, IntegerNetwork, NetworkError};
+pub use network::{Conv1d, Dense, Evaluation, IntegerNetwork, Layer, NetworkError};
 pub use package::{Calibration, ModelCard, ModelPackage, PackageError};
 pub use schema::{ClinicalState, Feature, FeatureSchema, Reading, SchemaError, Sex, Source, Unit, Variable};
 pub use score::{ByScore, ScoreName};

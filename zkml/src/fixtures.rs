@@ -20,7 +20,7 @@ pub fn random_network(dims: &[usize], seed: u64, input: (i32, i32)) -> IntegerNe
             let weights: Vec<Vec<i32>> = (0..outputs).map(|_| (0..inputs).map(|_| weight()).collect()).collect();
             let bias = (0..outputs).map(|_| rng.gen_range(-(1 << 20)..1 << 20)).collect();
             reach = (reach * inputs as i64 * i64::from(limit) + (1 << 20)) >> 10;
-            Dense { weights, bias }
+            Dense { weights, bias }.into()
         })
         .collect();
     IntegerNetwork::new(layers, vec![input; dims[0]]).unwrap()

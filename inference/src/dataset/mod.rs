@@ -23,6 +23,8 @@ pub use window::states;
 const HOURS_MAX: usize = 10_000;
 /// The Challenge gives inspired oxygen as a fraction.
 const FIO2_PERCENT: f64 = 100.0;
+/// Longest time before intensive care that counts: a year, as the wire format has it.
+const HOURS_BEFORE_MAX: f64 = 8784.0;
 
 /// One stay in intensive care.
 #[derive(Clone)]
@@ -44,6 +46,8 @@ pub struct Hour {
     pub sex: Option<Sex>,
     /// Kind of intensive-care unit.
     pub unit: Option<Unit>,
+    /// Whole hours from admission to hospital to admission to intensive care.
+    pub hours_before_icu: Option<u32>,
     /// The Challenge's label: sepsis sets in within six hours, or has.
     pub septic: bool,
 }
@@ -172,8 +176,9 @@ struct Columns {
     variables: [usize; Variable::COUNT],
     age: usize,
     sex: usize,
-    /// Medical and surgical unit; data without these columns is read all the same.
-    units: Option<[usize; 2]>,
+    medical: usize,
+    surgical: usize,
+    before_icu: usize,
     label: usize,
 }
 
@@ -188,8 +193,16 @@ impl Columns {
             variables[variable as usize] = place(variable.challenge_column())?;
         }
         let pid = if with_pid { place("pid")? } else { 0 };
-        let units = place("Unit1").ok().zip(place("Unit2").ok()).map(|(medical, surgical)| [medical, surgical]);
-        Ok(Self { pid, variables, age: place("Age")?, sex: place("Gender")?, units, label: place("SepsisLabel")? })
+        Ok(Self {
+            pid,
+            variables,
+            age: place("Age")?,
+            sex: place("Gender")?,
+            medical: place("Unit1")?,
+            surgical: place("Unit2")?,
+            before_icu: place("HospAdmTime")?,
+            label: place("SepsisLabel")?,
+        })
     }
 
     /// One row, or nothing when its label is not 0 or 1.
@@ -210,12 +223,26 @@ impl Columns {
             1.0 => Some(Sex::Male),
             _ => None,
         });
-        let unit = self.units.and_then(|columns| match columns.map(|column| self.number(record, column)) {
-            [Some(1.0), Some(0.0)] => Some(Unit::Medical),
-            [Some(0.0), Some(1.0)] => Some(Unit::Surgical),
+        // The Challenge counts from admission to intensive care, so hours before it are negative.
+        let hours_before_icu = self.number(record, self.before_icu).map(|hours| (-hours).clamp(0.0, HOURS_BEFORE_MAX));
+        Some(Hour {
+            values_milli,
+            age_years: age_years.map(|age| age as u8),
+            sex,
+            unit: self.unit(record),
+            hours_before_icu: hours_before_icu.map(|hours| hours as u32),
+            septic,
+        })
+    }
+
+    /// Two columns tell the unit; where both or neither is set it is not known.
+    fn unit(&self, record: &StringRecord) -> Option<Unit> {
+        let is_set = |column| self.number(record, column) == Some(1.0);
+        match (is_set(self.medical), is_set(self.surgical)) {
+            (true, false) => Some(Unit::Medical),
+            (false, true) => Some(Unit::Surgical),
             _ => None,
-        });
-        Some(Hour { values_milli, age_years: age_years.map(|age| age as u8), sex, unit, septic })
+        }
     }
 
     fn number(&self, record: &StringRecord, column: usize) -> Option<f64> {

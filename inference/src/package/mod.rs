@@ -14,6 +14,7 @@
 mod baseline;
 mod calibration;
 mod card;
+mod float;
 
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
@@ -26,6 +27,7 @@ pub use card::{
     CardEvaluation, CardGroup, ChangeControl, DataSource, Gap, ModelCard, OperatingPoint, OperatingPoints,
     TrainingRecord,
 };
+pub use float::{decode_float, encode_float, float_tensor_name};
 
 use crate::network::IntegerNetwork;
 use crate::schema::FeatureSchema;
@@ -109,7 +111,7 @@ pub enum PackageError {
     /// The float weights lack a tensor, or it has another shape or type than the integer network's.
     #[error("model.safetensors: tensor {0:?} is missing or does not fit the network")]
     FloatTensor(String),
-    /// The float weights hold more than the network's tensors.
+    /// The float weights hold other tensors than two for each layer of the network.
     #[error("model.safetensors holds {0} tensors, not two for each layer")]
     FloatCount(usize),
     /// The network was accepted for other input bounds than the schema's.
@@ -195,7 +197,7 @@ impl ModelPackage {
         if card.render().as_bytes() != files[5] {
             return Err(PackageError::CardText);
         }
-        check_float(&files[3], &network.dims())?;
+        float::check_float(&files[3], &network)?;
         Ok(Self { schema, network, calibration, baselines, card, files })
     }
 
@@ -272,32 +274,6 @@ impl ModelPackage {
     /// The bytes of the files, in the order of [`FILES`].
     pub fn files(&self) -> &PackageFiles {
         &self.files
-    }
-}
-
-/// Name of a layer's tensor in `model.safetensors`; `part` is `weight` `[out, in]` or `bias` `[out]`.
-pub fn float_tensor_name(layer: usize, part: &str) -> String {
-    format!("layers.{layer}.{part}")
-}
-
-/// Checks that the float weights are those of a network of these dimensions.
-fn check_float(bytes: &[u8], dims: &[usize]) -> Result<(), PackageError> {
-    let tensors = safetensors::SafeTensors::deserialize(bytes)?;
-    for (layer, pair) in dims.windows(2).enumerate() {
-        let shapes = [("weight", vec![pair[1], pair[0]]), ("bias", vec![pair[1]])];
-        for (part, shape) in shapes {
-            let name = float_tensor_name(layer, part);
-            let fits = tensors
-                .tensor(&name)
-                .is_ok_and(|t| t.dtype() == safetensors::Dtype::F32 && t.shape() == shape.as_slice());
-            if !fits {
-                return Err(PackageError::FloatTensor(name));
-            }
-        }
-    }
-    match tensors.len() {
-        count if count == 2 * (dims.len() - 1) => Ok(()),
-        count => Err(PackageError::FloatCount(count)),
     }
 }
 

@@ -9,7 +9,7 @@ use candle_nn::{AdamW, Optimizer, ParamsAdamW};
 use super::{Progress, TrainConfig, TrainError};
 use crate::dataset::Table;
 use crate::metrics::{self, Utility};
-use crate::quantise::FloatDense;
+use crate::quantise::{FloatDense, FloatLayer};
 use crate::sequence::Sequence;
 
 /// Share of the average that one step leaves in place: a memory of about 500 steps.
@@ -25,7 +25,7 @@ const RANK_SCALE: f64 = 1e6;
 
 /// What fitting gives.
 pub(super) struct Fitted {
-    pub layers: Vec<FloatDense>,
+    pub layers: Vec<FloatLayer>,
     pub epoch_best: usize,
     pub epochs: usize,
 }
@@ -95,7 +95,7 @@ fn schedule(share: f64) -> f64 {
 struct Best {
     epoch: usize,
     value: f64,
-    layers: Vec<FloatDense>,
+    layers: Vec<FloatLayer>,
 }
 
 /// Fully connected layers: weights `[out, in]`, bias `[out]`.
@@ -134,9 +134,9 @@ impl Model {
         x.squeeze(1)
     }
 
-    fn to_layers(&self) -> Result<Vec<FloatDense>, TrainError> {
+    fn to_layers(&self) -> Result<Vec<FloatLayer>, TrainError> {
         let layer = |(weights, bias): &(Var, Var)| {
-            Ok(FloatDense { weights: weights.to_vec2::<f32>()?, bias: bias.to_vec1::<f32>()? })
+            Ok(FloatDense { weights: weights.to_vec2::<f32>()?, bias: bias.to_vec1::<f32>()? }.into())
         };
         self.0.iter().map(layer).collect()
     }

@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 use crate::dataset::{self, DatasetError, Stay, Table};
 use crate::engine::{CandleEngine, EngineError};
 use crate::metrics::{Alarm, EveryHour};
-use crate::package::{DataSource, ModelPackage, PackageError, PackageParts, TrainingRecord};
+use crate::package::{DataSource, ModelPackage, PackageError, PackageParts, TrainingRecord, encode_float};
 use crate::quantise::{QuantiseError, quantise};
 use crate::schema::FeatureSchema;
 
@@ -121,7 +121,7 @@ impl TrainConfig {
             data: data.into(),
             source: DataSource::challenge_2019(),
             name: "sepsis-v1".to_owned(),
-            schema: FeatureSchema::v1(),
+            schema: FeatureSchema::v2(),
             hidden: vec![64, 32],
             seed: 1,
             selection_percent: 15,
@@ -192,7 +192,7 @@ fn package(config: &TrainConfig, split: &Split, fitted: Fitted, alarm: &dyn Alar
     let logistic = logistic::fit(&split.fit, config.positive_weight)?;
     let decided = operate::decide(selection, scores, logistic, alarm)?;
     let card = report::card(config, &network, training, alarm, decided.operating_points, decided.figures);
-    let float = report::safetensors(&fitted.layers)?;
+    let float = encode_float(&fitted.layers)?;
     Ok(ModelPackage::assemble(PackageParts {
         schema: config.schema.clone(),
         network,

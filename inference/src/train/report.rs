@@ -1,16 +1,11 @@
-//! What training says about its result: the fidelity of the integers, the float weights as a file, the card.
-
-use safetensors::Dtype;
-use safetensors::tensor::TensorView;
+//! What training says about its result: the fidelity of the integers, the card.
 
 use super::TrainConfig;
 use crate::dataset::Table;
 use crate::metrics::{Alarm, Figures, auroc};
 use crate::network::IntegerNetwork;
-use crate::package::{
-    ChangeControl, DataSource, ModelCard, OperatingPoints, PackageError, TrainingRecord, float_tensor_name,
-};
-use crate::quantise::{FloatDense, float_score};
+use crate::package::{ChangeControl, DataSource, ModelCard, OperatingPoints, TrainingRecord};
+use crate::quantise::{FloatLayer, float_score};
 use crate::score::ByScore;
 
 /// 1.0 as a score.
@@ -25,7 +20,7 @@ pub(super) struct Fidelity {
 }
 
 /// Compares integer scores of a table with the float network's.
-pub(super) fn fidelity(layers: &[FloatDense], table: &Table, scores: &[i64]) -> Fidelity {
+pub(super) fn fidelity(layers: &[FloatLayer], table: &Table, scores: &[i64]) -> Fidelity {
     let float = |row| {
         let input: Vec<i32> = table.features(row).iter().copied().map(i32::from).collect();
         float_score(layers, &input)
@@ -38,23 +33,6 @@ pub(super) fn fidelity(layers: &[FloatDense], table: &Table, scores: &[i64]) -> 
         error_max: scores.iter().zip(&floats).map(error).fold(0.0, f64::max),
         auroc_loss: area(&ranks) - area(scores),
     }
-}
-
-/// The float weights as safetensors: `layers.N.weight` `[out, in]` and `layers.N.bias` `[out]`.
-pub(super) fn safetensors(layers: &[FloatDense]) -> Result<Vec<u8>, PackageError> {
-    let bytes = |values: &mut dyn Iterator<Item = &f32>| values.flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
-    let mut tensors = Vec::new();
-    for (index, layer) in layers.iter().enumerate() {
-        let weight_shape = vec![layer.weights.len(), layer.weights.first().map_or(0, Vec::len)];
-        let weights = bytes(&mut layer.weights.iter().flatten());
-        tensors.push((float_tensor_name(index, "weight"), weight_shape, weights));
-        tensors.push((float_tensor_name(index, "bias"), vec![layer.bias.len()], bytes(&mut layer.bias.iter())));
-    }
-    let views: Vec<(&str, TensorView<'_>)> = tensors
-        .iter()
-        .map(|(name, shape, data)| Ok((name.as_str(), TensorView::new(Dtype::F32, shape.clone(), data)?)))
-        .collect::<Result<_, safetensors::SafeTensorError>>()?;
-    Ok(safetensors::serialize(views, None)?)
 }
 
 /// The card of a sepsis model.

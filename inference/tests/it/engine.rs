@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device};
 use hygeia_inference::engine::{CandleEngine, EngineError};
-use hygeia_inference::{Dense, IntegerNetwork, ModelPackage, NetworkError};
+use hygeia_inference::{Conv1d, Dense, IntegerNetwork, Layer, ModelPackage, NetworkError};
 use rand::{Rng, SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 
@@ -44,7 +44,7 @@ fn random_network(dims: &[usize], fill: f64, rng: &mut ChaCha8Rng) -> IntegerNet
         let weights = (0..pair[1])
             .map(|_| (0..pair[0]).map(|_| *[-weight_max, weight_max - 1, weight_max].choose(rng).unwrap()).collect())
             .collect();
-        layers.push(Dense { weights, bias: (0..pair[1]).map(|_| rng.gen_range(-1000..1000)).collect() });
+        layers.push(Dense { weights, bias: (0..pair[1]).map(|_| rng.gen_range(-1000..1000)).collect() }.into());
         reach = (reach * pair[0] as f64 * f64::from(weight_max) / 1024.0).max(1.0);
     }
     IntegerNetwork::new(layers, input_bounds).unwrap()
@@ -63,6 +63,31 @@ fn random_networks_that_fill_the_range_score_as_the_reference() {
         assert!(network.partial_sum_max() > 1 << 29, "the range is not filled");
         check(&network, 4_000, DType::F64);
     }
+}
+
+/// Two convolutions over 24 steps of 8 channels and a dense layer, with weights that fill a share of the range.
+fn random_convolutions(fill: f64, rng: &mut ChaCha8Rng) -> IntegerNetwork {
+    let input_bounds = vec![(-8_192, 8_191); 24 * 8];
+    let mut reach = 8_192f64;
+    let mut weights = |outputs: usize, terms: usize| -> Vec<Vec<i32>> {
+        let weight_max = (fill * f64::from(1 << 30) / (reach * terms as f64)).max(1.0) as i32;
+        reach = (reach * terms as f64 * f64::from(weight_max) / 1024.0).max(1.0);
+        (0..outputs).map(|_| (0..terms).map(|_| rng.gen_range(-weight_max..=weight_max)).collect()).collect()
+    };
+    let layers: Vec<Layer> = vec![
+        Conv1d { channels: 8, kernel: 3, weights: weights(16, 24), bias: (0..16).map(|i| i * 900 - 500).collect() }
+            .into(),
+        Conv1d { channels: 16, kernel: 3, weights: weights(5, 48), bias: vec![-9_000, 7, 0, 1, 2] }.into(),
+        Dense { weights: weights(1, 100), bias: vec![-77] }.into(),
+    ];
+    IntegerNetwork::new(layers, input_bounds).unwrap()
+}
+
+#[test]
+fn convolutions_score_as_the_reference() {
+    let mut rng = ChaCha8Rng::seed_from_u64(17);
+    check(&random_convolutions(0.99, &mut rng), 4_000, DType::F64);
+    check(&random_convolutions(0.015, &mut rng), 4_000, DType::F32);
 }
 
 #[test]

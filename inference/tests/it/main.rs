@@ -2,6 +2,8 @@
 
 #[cfg(feature = "candle")]
 mod engine;
+#[cfg(feature = "candle")]
+mod evaluation;
 mod explain;
 mod network;
 mod package;

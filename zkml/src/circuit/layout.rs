@@ -1,6 +1,6 @@
 //! Where everything of one model lies: the values of the fixed columns and the rows a witness fills.
 
-use halo2_axiom::halo2curves::bn256::Fr;
+use halo2_axiom::halo2curves::{bn256::Fr, ff::Field};
 use hygeia_inference::IntegerNetwork;
 
 use super::{
@@ -74,16 +74,20 @@ fn lay_out_network(plan: &Plan, network: &IntegerNetwork, fixed: &mut FixedValue
             next_row += plan.node_rows(layer);
             let last = next_row - 1;
             lay_out_unit(plan, layer, node, last, fixed);
-            if let Some(dense) = outgoing {
-                let weights: Vec<Fr> = dense.weights.iter().map(|row| field_from_i64(i64::from(row[node]))).collect();
+            if let Some(outgoing) = outgoing {
+                let weight_of = |(_, weight)| field_from_i64(i64::from(weight));
+                let weight_to = |output| outgoing.terms_of(output).find(|&(input, _)| input == node);
+                let weights: Vec<Fr> =
+                    (0..plan.dims[layer + 1]).map(|output| weight_to(output).map_or(Fr::ZERO, weight_of)).collect();
                 lay_out_weights(plan, &weights, last, fixed);
             }
             rows.push(last);
         }
-        if let Some(dense) = outgoing {
+        if let Some(outgoing) = outgoing {
             fixed.mark[next_row] = mark::NODE;
             next_row += plan.weight_rows(layer);
-            let biases: Vec<Fr> = dense.bias.iter().map(|&bias| field_from_i64(bias)).collect();
+            let biases: Vec<Fr> =
+                (0..plan.dims[layer + 1]).map(|output| field_from_i64(outgoing.bias_of(output))).collect();
             lay_out_weights(plan, &biases, next_row - 1, fixed);
         }
         nodes.push(rows);

@@ -216,8 +216,8 @@ fn a_multiplicity_off_by_one_is_refused() {
 /// With `u = 0`, a sign of `T + 1` would give every `T`, and 0 for its activation.
 #[test]
 fn a_sign_is_a_bit() {
-    let layers = vec![Dense { weights: vec![vec![0]], bias: vec![5] }, Dense { weights: vec![vec![1]], bias: vec![0] }];
-    let mut case = Case::new(IntegerNetwork::new(layers, vec![(-10, 10)]).unwrap(), vec![3]);
+    let layers = [(0, 5), (1, 0)].map(|(weight, bias)| Dense { weights: vec![vec![weight]], bias: vec![bias] }.into());
+    let mut case = Case::new(IntegerNetwork::new(layers.into(), vec![(-10, 10)]).unwrap(), vec![3]);
     let row = case.layout.nodes[1][0];
     case.set_limbs(row, [6, 0, 0, 0]);
     case.recount();
@@ -227,7 +227,7 @@ fn a_sign_is_a_bit() {
 /// A feature whose weights are all zero can only be caught by its own range check.
 #[test]
 fn a_feature_has_sixteen_bits() {
-    let layers = vec![Dense { weights: vec![vec![0]], bias: vec![5] }];
+    let layers = vec![Dense { weights: vec![vec![0]], bias: vec![5] }.into()];
     let network = IntegerNetwork::new(layers, vec![(-10, 10)]).unwrap();
     for (sign, expected) in [(1024, "borders"), (0, "nodes")] {
         let mut case = Case::new(network.clone(), vec![3]);

@@ -1,7 +1,8 @@
 //! Real intensive-care stays: the MIMIC-IV demo in the CLIF layout (Parquet), turned into observations.
 //!
-//! Only what the wire format carries is read: vitals, laboratory values, inspired oxygen, age and sex. Times are
-//! shifted so that the replay ends now; the distances between them stay as they were.
+//! Only what the wire format carries is read: vitals, laboratory values, inspired oxygen, age, sex and
+//! the facts of the admission. Times are shifted so that the replay ends now; the distances between them stay as they
+//! were.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -72,7 +73,8 @@ pub fn read(dir: &Path, count: usize, hours_max: u32) -> Result<Vec<Stay>, Stays
     let intensive_care = intensive_care_intervals(dir)?;
     let mut by_stay: BTreeMap<String, Vec<Measurement>> = BTreeMap::new();
     let mut keep = |id: &str, measurement: Measurement| {
-        let inside = intensive_care.get(id).is_some_and(|(from, to)| (*from..=*to).contains(&measurement.taken_at_s));
+        let inside =
+            intensive_care.get(id).is_some_and(|care| (care.from_s..=care.to_s).contains(&measurement.taken_at_s));
         if inside {
             by_stay.entry(id.to_owned()).or_default().push(measurement);
         }
@@ -91,19 +93,27 @@ pub fn read(dir: &Path, count: usize, hours_max: u32) -> Result<Vec<Stay>, Stays
         .enumerate()
         .map(|(number, (id, measurements))| Stay {
             number,
-            measurements: admitted(measurements, people.get(&id), hours_max),
+            measurements: admitted(measurements, people.get(&id), intensive_care.get(&id), hours_max),
         })
         .collect())
 }
 
 /// The measurements of the first hours, with what the register knows of the person in front.
-fn admitted(mut measurements: Vec<Measurement>, person: Option<&Person>, hours_max: u32) -> Vec<Measurement> {
+fn admitted(
+    mut measurements: Vec<Measurement>,
+    person: Option<&Person>,
+    care: Option<&IntensiveCare>,
+    hours_max: u32,
+) -> Vec<Measurement> {
     let first = measurements.first().map_or(0, |m| m.taken_at_s);
     measurements.retain(|m| m.taken_at_s - first <= i64::from(hours_max) * 3600);
     if let Some(person) = person {
         let register = |code, value| Measurement { taken_at_s: first, code, value, device: "register" };
         let mut admission = vec![register(Code::Age, person.age_years)];
         admission.extend(person.sex.map(|sex| register(Code::Sex, sex)));
+        admission.extend(care.and_then(|care| care.unit).map(|unit| register(Code::IcuUnit, unit)));
+        let before = person.admitted_at_s.zip(care).map(|(admitted_s, care)| (care.from_s - admitted_s).max(0) / 3600);
+        admission.extend(before.map(|hours| register(Code::HoursBeforeIcu, hours as f64)));
         measurements.splice(0..0, admission);
     }
     measurements
@@ -120,6 +130,14 @@ fn length_s(measurements: &[Measurement]) -> u64 {
 struct Person {
     age_years: f64,
     sex: Option<f64>,
+    admitted_at_s: Option<i64>,
+}
+
+/// First entry to and last exit from intensive care, and the unit of the first entry on the wire's scale.
+struct IntensiveCare {
+    from_s: i64,
+    to_s: i64,
+    unit: Option<f64>,
 }
 
 fn demographics(dir: &Path) -> Result<BTreeMap<String, Person>, StaysError> {
@@ -135,15 +153,18 @@ fn demographics(dir: &Path) -> Result<BTreeMap<String, Person>, StaysError> {
         let row = row?;
         let (id, patient) = (text(&row, "hospitalization_id"), text(&row, "patient_id"));
         if let (Some(id), Some(patient), Some(age_years)) = (id, patient, number(&row, "age_at_admission")) {
-            people.insert(id, Person { age_years, sex: sexes.get(&patient).copied() });
+            people.insert(
+                id,
+                Person { age_years, sex: sexes.get(&patient).copied(), admitted_at_s: time(&row, "admission_dttm") },
+            );
         }
     }
     Ok(people)
 }
 
-/// First entry to and last exit from intensive care, per hospitalisation.
-fn intensive_care_intervals(dir: &Path) -> Result<BTreeMap<String, (i64, i64)>, StaysError> {
-    let mut intervals: BTreeMap<String, (i64, i64)> = BTreeMap::new();
+/// Intensive care per hospitalisation. Units other than medical and surgical ones are not told apart.
+fn intensive_care_intervals(dir: &Path) -> Result<BTreeMap<String, IntensiveCare>, StaysError> {
+    let mut intervals: BTreeMap<String, IntensiveCare> = BTreeMap::new();
     for row in rows(&dir.join("clif_adt.parquet"))? {
         let row = row?;
         if text(&row, "location_category").as_deref() != Some("icu") {
@@ -152,8 +173,16 @@ fn intensive_care_intervals(dir: &Path) -> Result<BTreeMap<String, (i64, i64)>, 
         if let (Some(id), Some(from), Some(to)) =
             (text(&row, "hospitalization_id"), time(&row, "in_dttm"), time(&row, "out_dttm"))
         {
-            let interval = intervals.entry(id).or_insert((from, to));
-            *interval = (interval.0.min(from), interval.1.max(to));
+            let unit = match text(&row, "location_type").as_deref() {
+                Some("medical_icu") => Some(0.0),
+                Some("surgical_icu") => Some(1.0),
+                _ => None,
+            };
+            let care = intervals.entry(id).or_insert(IntensiveCare { from_s: from, to_s: to, unit });
+            if from < care.from_s {
+                (care.from_s, care.unit) = (from, unit);
+            }
+            care.to_s = care.to_s.max(to);
         }
     }
     Ok(intervals)

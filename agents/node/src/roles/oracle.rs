@@ -43,7 +43,7 @@ pub async fn run(site: Site, args: OracleArgs) -> Result<()> {
         "patients are spread over partitions by it",
     )?)?;
     let chain = site.chain(None).await?;
-    let schema = FeatureSchema::v1();
+    let schema = FeatureSchema::v2();
     let mut oracle = Oracle {
         signer: OracleSigner::new(load_signer(&key_file)?, &site.deployment),
         enrolments: Enrolments::open(&site.bus, network_key).await?,
