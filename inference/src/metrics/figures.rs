@@ -75,7 +75,7 @@ mod tests {
     #[test]
     fn intervals_hold_the_figures_and_need_both_labels() {
         // Forty stays of twelve hours, every fourth septic from its fifth hour; scores follow the label with noise.
-        let label = |row: usize| row / 12 % 4 == 0 && row % 12 >= 5;
+        let label = |row: usize| (row / 12).is_multiple_of(4) && row % 12 >= 5;
         let labels: Vec<bool> = (0..480).map(label).collect();
         let scores: Vec<i64> = (0..480).map(|row| (row * 7919 % 13) as i64 + if label(row) { 6 } else { 0 }).collect();
         let stays: Vec<_> = (0..40).map(|stay| stay * 12..stay * 12 + 12).collect();

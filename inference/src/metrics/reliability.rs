@@ -142,7 +142,8 @@ fn bins(probabilities: &[f64], outcomes: &Outcomes<'_>, resamples: Resamples) ->
     let mut order: Vec<(usize, usize)> = stay_of.collect();
     order.sort_by(|a, b| probabilities[a.0].total_cmp(&probabilities[b.0]));
     let full = order.len().div_ceil(BINS).max(1);
-    let (mut bins, mut open): (Vec<Vec<(usize, usize)>>, Vec<(usize, usize)>) = (Vec::new(), Vec::new());
+    let mut bins: Vec<Vec<(usize, usize)>> = Vec::new();
+    let mut open = Vec::new();
     for tie in order.chunk_by(|a, b| probabilities[a.0] == probabilities[b.0]) {
         open.extend(tie);
         if open.len() >= full {

@@ -33,7 +33,7 @@ fn stays(count: usize, seed: u64) -> Vec<Stay> {
     let stay = |index: usize, rng: &mut ChaCha8Rng| {
         let (start, age) = (rng.gen_range(0..HOURS), rng.gen_range(30..90));
         let row = |hour: usize, rng: &mut ChaCha8Rng| {
-            let septic = index % 3 == 0 && (hour + HOURS - start) % HOURS < SEPTIC_HOURS;
+            let septic = index.is_multiple_of(3) && (hour + HOURS - start) % HOURS < SEPTIC_HOURS;
             let mut fields = vec![String::new(); header().len()];
             for variable in Variable::ALL.into_iter().filter(|&variable| variable != Variable::Bicarbonate) {
                 let (low, high) = variable.plausible_milli();

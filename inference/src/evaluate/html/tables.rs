@@ -333,7 +333,7 @@ fn table(caption: &str, columns: &[&str], rows: impl IntoIterator<Item = String>
     let body: String = rows.into_iter().collect();
     let head: String = columns.iter().map(|column| format!(r#"<th scope="col">{column}</th>"#)).collect();
     format!(
-        r#"<div class="scroll" role="region" aria-label="Table" tabindex="0"><table><caption>{caption}</caption><thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody></table></div>"#,
-        caption = escape(caption)
+        r#"<figure class="table"><figcaption>{}</figcaption><div class="scroll" role="region" aria-label="Table" tabindex="0"><table><thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody></table></div></figure>"#,
+        escape(caption)
     )
 }
