@@ -9,6 +9,7 @@ mod groups;
 mod html;
 mod judge;
 mod plot;
+mod range;
 mod report;
 mod text;
 
@@ -25,6 +26,7 @@ use crate::train::score_table;
 
 use cohort::Cohort;
 
+pub use range::{RangeReport, Spoilt};
 pub use report::{
     AtStart, BudgetCurvePoint, BudgetReport, CalibrationReport, Curves, Cutoff, DataSummary, DecisionCurve,
     GroupReport, GroupScore, Method, Missing, Report, ScoreReport, ThresholdSource,
@@ -55,6 +57,7 @@ pub fn evaluate(package: &ModelPackage, data: &Path, alarm: &dyn Alarm) -> Resul
     let table = &cohort.table;
     let engine = CandleEngine::new(package.network(), &Device::Cpu)?;
     let scores = table.scores(score_table(&engine, table)?, &package.baselines().logistic);
+    let range = range::report(package, table, scores.get(ScoreName::Model))?;
     let probabilities = probabilities(package, &scores);
     let outcomes = table.outcomes();
     let judge = judge::Judge { outcomes: &outcomes, points: &package.card().operating_points, alarm };
@@ -69,6 +72,7 @@ pub fn evaluate(package: &ModelPackage, data: &Path, alarm: &dyn Alarm) -> Resul
         gaps: ByScore::from_fn(|name| groups::gaps(&groups, name)),
         groups,
         missing: cohort.missing(),
+        range,
         scores: scores_judged,
     })
 }

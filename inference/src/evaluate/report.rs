@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::range::RangeReport;
 use crate::metrics::{Alarm, BudgetPoint, Burden, Figures, Interval, LeadTime, REPLICATES, Reliability, SEED};
 use crate::package::{CardEvaluation, CardGroup, Gap};
 use crate::score::ByScore;
@@ -28,6 +29,8 @@ pub struct Report {
     pub gaps: ByScore<Vec<Gap>>,
     /// How often each variable is recorded.
     pub missing: Vec<Missing>,
+    /// What the guard marks as outside the validated range.
+    pub range: RangeReport,
 }
 
 /// Size and kind of a data set.

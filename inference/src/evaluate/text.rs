@@ -27,11 +27,31 @@ impl Report {
         self.write_burden(out)?;
         self.write_calibration(out)?;
         self.write_groups(out)?;
+        self.write_range(out)?;
         writeln!(
             out,
             "\nIntervals: 95 %, {} resamples of stays. Alerts: {}.",
             self.method.replicates, self.method.alarm
         )
+    }
+
+    fn write_range(&self, out: &mut String) -> Result {
+        let range = &self.range;
+        let area = |area: Option<f64>| area.map_or("-".to_owned(), |area| format!("{area:.3}"));
+        writeln!(
+            out,
+            "\nOutside the validated range: {} of the rows, {} of the stays. The model's AUROC inside {}, outside {}.",
+            percent(Some(range.rows_outside)),
+            percent(Some(range.stays_outside)),
+            area(range.auroc_inside),
+            area(range.auroc_outside)
+        )?;
+        write!(out, "Marked of inputs spoilt on purpose:")?;
+        for (index, spoilt) in range.spoilt.iter().enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            write!(out, "{comma} {} {}", spoilt.how, percent(Some(spoilt.marked)))?;
+        }
+        writeln!(out, ".")
     }
 
     fn write_headline(&self, out: &mut String) -> Result {

@@ -22,6 +22,7 @@ pub use bootstrap::{Interval, REPLICATES, Resamples, SEED, interval};
 pub use budget::{AlertBudget, BUDGETS, BudgetPoint, threshold_within};
 pub use decision::{net_benefit, net_benefit_of_all};
 pub use figures::{Figures, Replicate};
+#[cfg(feature = "candle")]
 pub(crate) use logistic::{Design, fit_logistic};
 pub use outcomes::Outcomes;
 pub use ranking::{Ranked, Ranking, auprc, auroc};

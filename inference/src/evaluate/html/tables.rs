@@ -299,6 +299,12 @@ pub(super) fn missing(report: &Report) -> String {
     )
 }
 
+/// What the guard marks of inputs that were spoilt on purpose.
+pub(super) fn range(report: &Report) -> String {
+    let rows = report.range.spoilt.iter().map(|spoilt| named_row("", spoilt.how, [percent(Some(spoilt.marked))]));
+    table("Inputs spoilt on purpose, and how many of them the guard marks.", &["marked"], rows)
+}
+
 fn figures(figures: &Figures) -> [String; 3] {
     [
         estimate(figures.auroc, figures.auroc_interval),
@@ -333,7 +339,7 @@ fn table(caption: &str, columns: &[&str], rows: impl IntoIterator<Item = String>
     let body: String = rows.into_iter().collect();
     let head: String = columns.iter().map(|column| format!(r#"<th scope="col">{column}</th>"#)).collect();
     format!(
-        r#"<div class="scroll" role="region" aria-label="Table" tabindex="0"><table><caption>{caption}</caption><thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody></table></div>"#,
-        caption = escape(caption)
+        r#"<figure class="table"><figcaption>{}</figcaption><div class="scroll" role="region" aria-label="Table" tabindex="0"><table><thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody></table></div></figure>"#,
+        escape(caption)
     )
 }
