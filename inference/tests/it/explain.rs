@@ -47,7 +47,10 @@ fn a_linear_network_is_explained_by_its_own_terms() {
 fn what_does_not_fit_is_refused() {
     let model = ModelPackage::default_model();
     let short = explain(model.network(), model.schema(), &[0; 3]);
-    assert_eq!(short, Err(ExplainError::Network(NetworkError::InputLength { expected: 64, actual: 3 })));
-    let other = explain(model.network(), &model.schema().without_clock(), &[0; 64]);
+    assert_eq!(
+        short,
+        Err(ExplainError::Network(NetworkError::InputLength { expected: model.schema().len(), actual: 3 }))
+    );
+    let other = explain(model.network(), &model.schema().without_clock(), &vec![0; model.schema().len()]);
     assert_eq!(other, Err(ExplainError::SchemaMismatch));
 }
