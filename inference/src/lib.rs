@@ -10,6 +10,7 @@
 //! Without the feature `candle` neither candle nor the readers of training data are compiled.
 
 pub mod explain;
+pub mod guard;
 pub mod metrics;
 pub mod network;
 pub mod news2;

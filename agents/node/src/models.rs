@@ -10,7 +10,7 @@ use hygeia_inference::package::ModelPackage;
 use hygeia_inference::train::{Progress, TrainConfig};
 
 use crate::alarm::Triaged;
-use crate::cli::{EvaluateArgs, TrainArgs};
+use crate::cli::{EvaluateArgs, ModelFamily, TrainArgs};
 
 /// Reports go here unless a directory is named.
 const REPORTS: &str = "target/evaluation";
@@ -26,7 +26,7 @@ pub fn load(dir: Option<&Path>) -> Result<ModelPackage> {
 /// `hygeia train`.
 pub fn train(args: &TrainArgs) -> Result<()> {
     let started = Instant::now();
-    let config = TrainConfig { seed: args.seed, epochs: args.epochs, ..TrainConfig::new(&args.data) };
+    let config = settings(args);
     eprintln!("reading {}", args.data.display());
     let package =
         hygeia_inference::train::train_with(&config, &Triaged::default(), &mut |progress| say(&progress, started))?;
@@ -76,8 +76,30 @@ fn write_report(report: &Report, out: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Settings of the shipped model, changed where the command line says so.
+fn settings(args: &TrainArgs) -> TrainConfig {
+    let mut config = match args.family {
+        ModelFamily::Mlp => TrainConfig::new(&args.data),
+        ModelFamily::Conv1d => TrainConfig::conv1d(&args.data),
+    };
+    (config.seed, config.epochs, config.checkpoints) = (args.seed, args.epochs, args.checkpoints.clone());
+    if args.no_clock {
+        config.schema = config.schema.without_clock();
+        config.name.push_str("-no-clock");
+    }
+    if args.no_teacher {
+        config.teacher = None;
+    }
+    config
+}
+
 fn say(progress: &Progress, started: Instant) {
     match progress {
+        Progress::Teacher { fold, folds } => {
+            let seconds = started.elapsed().as_secs_f64();
+            eprintln!("teacher: part {fold} of {folds} judged by trees fitted to the others  {seconds:.0} s");
+        }
+        Progress::Resumed { epoch } => eprintln!("going on after epoch {epoch} of an earlier start"),
         Progress::Read { stays_fitted, stays_selection } => {
             eprintln!("{stays_fitted} stays to fit, {stays_selection} kept back for early stopping");
         }

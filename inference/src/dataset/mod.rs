@@ -176,9 +176,10 @@ struct Columns {
     variables: [usize; Variable::COUNT],
     age: usize,
     sex: usize,
-    medical: usize,
-    surgical: usize,
-    before_icu: usize,
+    /// Medical and surgical unit; data without these columns is read all the same.
+    units: Option<[usize; 2]>,
+    /// The same holds for the time of admission to hospital.
+    before_icu: Option<usize>,
     label: usize,
 }
 
@@ -193,14 +194,14 @@ impl Columns {
             variables[variable as usize] = place(variable.challenge_column())?;
         }
         let pid = if with_pid { place("pid")? } else { 0 };
+        let units = place("Unit1").ok().zip(place("Unit2").ok()).map(|(medical, surgical)| [medical, surgical]);
         Ok(Self {
             pid,
             variables,
             age: place("Age")?,
             sex: place("Gender")?,
-            medical: place("Unit1")?,
-            surgical: place("Unit2")?,
-            before_icu: place("HospAdmTime")?,
+            units,
+            before_icu: place("HospAdmTime").ok(),
             label: place("SepsisLabel")?,
         })
     }
@@ -223,26 +224,18 @@ impl Columns {
             1.0 => Some(Sex::Male),
             _ => None,
         });
+        // Where both units or neither is set, the unit is not known.
+        let unit =
+            self.units.and_then(|columns| match columns.map(|column| self.number(record, column) == Some(1.0)) {
+                [true, false] => Some(Unit::Medical),
+                [false, true] => Some(Unit::Surgical),
+                _ => None,
+            });
         // The Challenge counts from admission to intensive care, so hours before it are negative.
-        let hours_before_icu = self.number(record, self.before_icu).map(|hours| (-hours).clamp(0.0, HOURS_BEFORE_MAX));
-        Some(Hour {
-            values_milli,
-            age_years: age_years.map(|age| age as u8),
-            sex,
-            unit: self.unit(record),
-            hours_before_icu: hours_before_icu.map(|hours| hours as u32),
-            septic,
-        })
-    }
-
-    /// Two columns tell the unit; where both or neither is set it is not known.
-    fn unit(&self, record: &StringRecord) -> Option<Unit> {
-        let is_set = |column| self.number(record, column) == Some(1.0);
-        match (is_set(self.medical), is_set(self.surgical)) {
-            (true, false) => Some(Unit::Medical),
-            (false, true) => Some(Unit::Surgical),
-            _ => None,
-        }
+        let hours_before_icu = self.before_icu.and_then(|column| self.number(record, column));
+        let hours_before_icu = hours_before_icu.map(|hours| (-hours).clamp(0.0, HOURS_BEFORE_MAX) as u32);
+        let age_years = age_years.map(|age| age as u8);
+        Some(Hour { values_milli, age_years, sex, unit, hours_before_icu, septic })
     }
 
     fn number(&self, record: &StringRecord, column: usize) -> Option<f64> {

@@ -143,7 +143,7 @@ fn bins(probabilities: &[f64], outcomes: &Outcomes<'_>, resamples: Resamples) ->
     order.sort_by(|a, b| probabilities[a.0].total_cmp(&probabilities[b.0]));
     let full = order.len().div_ceil(BINS).max(1);
     let mut bins: Vec<Vec<(usize, usize)>> = Vec::new();
-    let mut open = Vec::new();
+    let mut open: Vec<(usize, usize)> = Vec::new();
     for tie in order.chunk_by(|a, b| probabilities[a.0] == probabilities[b.0]) {
         open.extend(tie);
         if open.len() >= full {

@@ -12,6 +12,8 @@ const LATE_H: i64 = 3;
 const REWARD_MAX: f64 = 1.0;
 const MISS_MIN: f64 = -2.0;
 const FALSE_ALARM: f64 = -0.05;
+/// Share of the best utility that a steady threshold's neighbours keep.
+const STEADY_SHARE: f64 = 0.9;
 
 /// What each row is worth if alerted and if not.
 ///
@@ -66,6 +68,25 @@ impl Utility {
         }
         let (threshold, total) = best?;
         Some((threshold, self.normalise(total)?))
+    }
+
+    /// A threshold to use on other stays: the middle of the thresholds around the best one that keep [`STEADY_SHARE`] of
+    /// its utility. The best one itself follows the chance of a few stays. Nothing without sepsis.
+    pub fn steady_threshold(&self, scores: &[i64]) -> Option<i64> {
+        assert_eq!(scores.len(), self.rows.len(), "one score for each row");
+        let (best, _) = self.best_threshold(scores)?;
+        let mut gains: Vec<(i64, f64)> = Vec::new();
+        let mut gain = 0.0;
+        for tie in order(scores, true).chunk_by(|&a, &b| scores[a] == scores[b]) {
+            gain += tie.iter().map(|&row| self.rows[row].alert - self.rows[row].silence).sum::<f64>();
+            gains.push((scores[tie[0]], gain));
+        }
+        let place = gains.iter().position(|&(threshold, _)| threshold == best)?;
+        let enough = gains[place].1 * STEADY_SHARE;
+        let good = |&&(_, gain): &&(i64, f64)| gain >= enough;
+        let high = gains[..=place].iter().rev().take_while(good).last().map_or(best, |&(threshold, _)| threshold);
+        let low = gains[place..].iter().take_while(good).last().map_or(best, |&(threshold, _)| threshold);
+        Some(low + (high - low) / 2)
     }
 
     /// What alerting on a row is worth above staying silent, by rows.
@@ -202,5 +223,30 @@ mod tests {
             assert!((sum - whole.at(&scores, threshold).unwrap()).abs() < 1e-12);
             assert_eq!(StayUtility::normalised(&by_stay, &[0, 9, 0]), None);
         }
+    }
+
+    #[test]
+    fn a_steady_threshold_is_the_middle_of_the_good_ones() {
+        // One septic stay of hourly scores: alerts from hour 2 to 17 pay, and the scores fall from 100 to 86 there.
+        let septic: Vec<bool> = (0..20).map(|hour| hour >= 8).collect();
+        let well = vec![false; 200];
+        let utility = Utility::new([septic.as_slice(), well.as_slice()]);
+        let mut scores: Vec<i64> = (0..20).map(|hour| if (2..=17).contains(&hour) { 100 } else { 0 }).collect();
+        // Nine false alarms at 90 cost little, a hundred at 40 cost much.
+        scores.extend((0..200).map(|row| {
+            if row < 9 {
+                90
+            } else if row < 109 {
+                40
+            } else {
+                -5
+            }
+        }));
+        assert_eq!(utility.best_threshold(&scores).map(|(threshold, _)| threshold), Some(100));
+        assert_eq!(utility.steady_threshold(&scores), Some(95));
+        // Where nothing pays the best threshold is the one that alerts least.
+        let high: Vec<i64> = (0..220).collect();
+        assert!(utility.steady_threshold(&high).is_some());
+        assert!(Utility::new([well.as_slice()]).steady_threshold(&[0; 200]).is_none());
     }
 }

@@ -1,4 +1,4 @@
-//! A model as it is approved, shipped and loaded: seven files under one content hash.
+//! A model as it is approved, shipped and loaded: eight files under one content hash.
 //!
 //! | file | content |
 //! |---|---|
@@ -8,6 +8,7 @@
 //! | `model.safetensors` | the float weights the integers were rounded from |
 //! | `card.json`, `card.md` | what the model is for, what it was trained on, how well it does; the second is the first in prose |
 //! | `baseline.json` | what the model is compared with: a logistic regression, and each baseline's score to probability |
+//! | `guard.json` | which windows are like those the model was validated on |
 //!
 //! A package cannot be built from files that contradict each other.
 
@@ -29,12 +30,21 @@ pub use card::{
 };
 pub use float::{decode_float, encode_float, float_tensor_name};
 
+use crate::guard::Guard;
 use crate::network::IntegerNetwork;
 use crate::schema::FeatureSchema;
 
 /// The files of a package, in the order they are hashed.
-pub const FILES: [&str; 7] =
-    ["network.json", "schema.json", "calibration.json", "model.safetensors", "card.json", "card.md", "baseline.json"];
+pub const FILES: [&str; 8] = [
+    "network.json",
+    "schema.json",
+    "calibration.json",
+    "model.safetensors",
+    "card.json",
+    "card.md",
+    "baseline.json",
+    "guard.json",
+];
 /// Largest file accepted: a network of the widest layers the circuit could carry has a tenth of it.
 const FILE_BYTES_MAX: usize = 16 << 20;
 
@@ -46,6 +56,7 @@ pub struct ModelPackage {
     calibration: Calibration,
     baselines: Baselines,
     card: ModelCard,
+    guard: Guard,
     files: PackageFiles,
 }
 
@@ -67,6 +78,8 @@ pub struct PackageParts {
     pub float: Vec<u8>,
     /// Model card.
     pub card: ModelCard,
+    /// Which windows are like those the model was validated on.
+    pub guard: Guard,
 }
 
 /// Why a package was refused.
@@ -120,6 +133,9 @@ pub enum PackageError {
     /// The logistic regression reads another number of features than the schema has.
     #[error("baseline.json was written for another schema")]
     BaselineWidth,
+    /// The guard is of other dimensions than the network.
+    #[error("guard.json is not of the network's dimensions")]
+    GuardShape,
     /// The card speaks of another schema or network.
     #[error("card.json was written for another {0}")]
     CardMismatch(&'static str),
@@ -127,13 +143,14 @@ pub enum PackageError {
 
 static DEFAULT_MODEL: LazyLock<ModelPackage> = LazyLock::new(|| {
     let files: PackageFiles = [
-        include_bytes!("../../models/sepsis-v1/network.json").to_vec(),
-        include_bytes!("../../models/sepsis-v1/schema.json").to_vec(),
-        include_bytes!("../../models/sepsis-v1/calibration.json").to_vec(),
-        include_bytes!("../../models/sepsis-v1/model.safetensors").to_vec(),
-        include_bytes!("../../models/sepsis-v1/card.json").to_vec(),
-        include_bytes!("../../models/sepsis-v1/card.md").to_vec(),
-        include_bytes!("../../models/sepsis-v1/baseline.json").to_vec(),
+        include_bytes!("../../models/sepsis-v2/network.json").to_vec(),
+        include_bytes!("../../models/sepsis-v2/schema.json").to_vec(),
+        include_bytes!("../../models/sepsis-v2/calibration.json").to_vec(),
+        include_bytes!("../../models/sepsis-v2/model.safetensors").to_vec(),
+        include_bytes!("../../models/sepsis-v2/card.json").to_vec(),
+        include_bytes!("../../models/sepsis-v2/card.md").to_vec(),
+        include_bytes!("../../models/sepsis-v2/baseline.json").to_vec(),
+        include_bytes!("../../models/sepsis-v2/guard.json").to_vec(),
     ];
     ModelPackage::from_files(files).expect("the embedded package was checked when it was committed")
 });
@@ -146,7 +163,7 @@ impl ModelPackage {
 
     /// Puts a package together and checks it as if it had been loaded.
     pub fn assemble(parts: PackageParts) -> Result<Self, PackageError> {
-        let PackageParts { schema, network, calibration, baselines, float, card } = parts;
+        let PackageParts { schema, network, calibration, baselines, float, card, guard } = parts;
         Self::from_files([
             line(serde_json::to_vec(&network), FILES[0])?,
             line(serde_json::to_vec_pretty(&schema), FILES[1])?,
@@ -155,6 +172,7 @@ impl ModelPackage {
             line(serde_json::to_vec_pretty(&card), FILES[4])?,
             card.render().into_bytes(),
             line(serde_json::to_vec_pretty(&baselines), FILES[6])?,
+            line(serde_json::to_vec(&guard), FILES[7])?,
         ])
     }
 
@@ -182,6 +200,7 @@ impl ModelPackage {
         let calibration: Calibration = parse(FILES[2], &files[2])?;
         let card: ModelCard = parse(FILES[4], &files[4])?;
         let baselines: Baselines = parse(FILES[6], &files[6])?;
+        let guard: Guard = parse(FILES[7], &files[7])?;
         if network.input_bounds() != schema.bounds() {
             return Err(PackageError::InputBounds);
         }
@@ -198,7 +217,10 @@ impl ModelPackage {
             return Err(PackageError::CardText);
         }
         float::check_float(&files[3], &network)?;
-        Ok(Self { schema, network, calibration, baselines, card, files })
+        if !guard.fits(&network.dims()) {
+            return Err(PackageError::GuardShape);
+        }
+        Ok(Self { schema, network, calibration, baselines, card, guard, files })
     }
 
     /// Writes the files into a directory, which is created if need be.
@@ -243,6 +265,7 @@ impl ModelPackage {
             baselines: self.baselines.clone(),
             float: self.files[3].clone(),
             card: self.card.clone(),
+            guard: self.guard.clone(),
         }
     }
 
@@ -269,6 +292,11 @@ impl ModelPackage {
     /// Model card.
     pub fn card(&self) -> &ModelCard {
         &self.card
+    }
+
+    /// Which windows are like those the model was validated on.
+    pub fn guard(&self) -> &Guard {
+        &self.guard
     }
 
     /// The bytes of the files, in the order of [`FILES`].

@@ -4,6 +4,7 @@
 //! the same vector on every machine. One standard deviation of a feature is 2^10 = 1024; a missing value is 0, the
 //! centre of the population, and the feature that tells its staleness is at its maximum.
 
+mod raw;
 mod state;
 mod v2;
 mod variable;

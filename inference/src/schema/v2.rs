@@ -97,7 +97,7 @@ impl FeatureSchema {
 }
 
 /// The multiplier is 2^30 over the standard deviation, rounded.
-fn feature(source: Source, center: i64, deviation: i64) -> Feature {
+pub(super) fn feature(source: Source, center: i64, deviation: i64) -> Feature {
     let one: i64 = 1 << (MULTIPLIER_SHIFT + FEATURE_SHIFT);
     Feature { name: feature_name(source), source, center, multiplier: (one + deviation / 2) / deviation, clip: CLIP }
 }

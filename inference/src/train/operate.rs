@@ -1,4 +1,4 @@
-//! What is decided on the selection stays, for the model and for each baseline by one rule: thresholds of greatest
+//! What is decided on the selection stays, for the model and for each baseline by one rule: thresholds of steady
 //! utility, thresholds by alert budget, and how scores read as probabilities.
 
 use super::{TrainError, calibrate};
@@ -30,7 +30,7 @@ pub(super) fn decide(
     let scores = selection.scores(model, &logistic);
     let operating_points = ByScore::try_from_fn(|name| {
         let scores = scores.get(name);
-        let (threshold, _) = utility.best_threshold(scores).ok_or(ONE_CLASS)?;
+        let threshold = utility.steady_threshold(scores).ok_or(ONE_CLASS)?;
         Ok::<_, TrainError>(OperatingPoint { threshold, budgets: budgets(name, scores, &outcomes, alarm) })
     })?;
     let resamples = Resamples::new(outcomes.len(), REPLICATES, SEED);

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use hygeia_inference::dataset::{self, DatasetError};
 use hygeia_inference::evaluate::evaluate;
 use hygeia_inference::metrics::EveryHour;
-use hygeia_inference::train::{Progress, TrainConfig, TrainError, train};
+use hygeia_inference::train::{Architecture, Progress, TrainConfig, TrainError, train};
 use hygeia_inference::{Unit, Variable};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -75,7 +75,8 @@ pub fn csv(stays: &[Vec<Vec<String>>]) -> String {
 
 pub fn config(data: &Path) -> TrainConfig {
     TrainConfig {
-        hidden: vec![8],
+        architecture: Architecture::Mlp { hidden: vec![8] },
+        teacher: None,
         epochs: 4,
         batch_rows: 128,
         selection_percent: 30,

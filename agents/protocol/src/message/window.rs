@@ -85,6 +85,8 @@ pub struct ScoredWindow {
     pub engine: String,
     /// What triage made of it: [`crate::triage::TriageOutcome::label`].
     pub outcome: String,
+    /// True where the window is unlike those the model was validated on.
+    pub outside_validated_range: bool,
 }
 
 impl AttestedWindow {

@@ -58,6 +58,7 @@ fn scored() -> ScoredWindow {
         scored_at_ms: 1,
         engine: "candle-cpu".into(),
         outcome: "quiet".into(),
+        outside_validated_range: false,
     }
 }
 
@@ -74,6 +75,7 @@ fn alert() -> Alert {
         threshold: 1_024,
         probability_ppm: Some(420_000),
         escalation: false,
+        outside_validated_range: true,
         end: 1_767_225_600,
         observed_at_ms: 1,
         raised_at_ms: 2,

@@ -11,7 +11,7 @@ use crate::score::{ByScore, ScoreName};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelCard {
-    /// Short name, such as `sepsis-v1`.
+    /// Short name, such as `sepsis-v2`.
     pub name: String,
     /// What the score means.
     pub summary: String,
