@@ -9,6 +9,7 @@ mod groups;
 mod html;
 mod judge;
 mod plot;
+mod range;
 mod report;
 mod text;
 
@@ -26,8 +27,8 @@ use crate::train::score_table;
 use cohort::Cohort;
 
 pub use report::{
-    AtStart, BudgetCurvePoint, BudgetReport, CalibrationReport, Curves, Cutoff, DataSummary, DecisionCurve,
-    GroupReport, GroupScore, Method, Missing, Report, ScoreReport, ThresholdSource,
+    AtStart, BrokenData, BudgetCurvePoint, BudgetReport, CalibrationReport, Curves, Cutoff, DataSummary, DecisionCurve,
+    GroupReport, GroupScore, Method, Missing, Report, ScoreReport, ThresholdSource, ValidatedRange,
 };
 
 /// Points of the decision curve.
@@ -59,6 +60,7 @@ pub fn evaluate(package: &ModelPackage, data: &Path, alarm: &dyn Alarm) -> Resul
     let outcomes = table.outcomes();
     let judge = judge::Judge { outcomes: &outcomes, points: &package.card().operating_points, alarm };
     let scores_judged = judge.all(&scores, &probabilities).ok_or(EvaluateError::OneClass)?;
+    let threshold = package.card().operating_points.model.threshold;
     let groups = groups::groups(table.patients(), &outcomes, &scores, &package.card().operating_points);
     Ok(Report {
         package: hex::encode(package.hash()),
@@ -66,6 +68,7 @@ pub fn evaluate(package: &ModelPackage, data: &Path, alarm: &dyn Alarm) -> Resul
         data: cohort.summary(data),
         method: Method::of(alarm),
         decision_curve: decision_curve(&probabilities, &outcomes),
+        validated_range: range::validated_range(package, table, &scores.model, threshold, &cohort.sample),
         gaps: ByScore::from_fn(|name| groups::gaps(&groups, name)),
         groups,
         missing: cohort.missing(),

@@ -22,6 +22,8 @@ pub struct Report {
     pub scores: ByScore<ScoreReport>,
     /// Net benefit of each score.
     pub decision_curve: DecisionCurve,
+    /// Whether the data is like that the model was validated on.
+    pub validated_range: ValidatedRange,
     /// Groups of patients.
     pub groups: Vec<GroupReport>,
     /// The widest differences between groups, by score.
@@ -74,7 +76,7 @@ pub struct ScoreReport {
     /// Over all stays.
     #[serde(flatten)]
     pub figures: Figures,
-    /// The threshold of greatest utility on the selection stays, from the card.
+    /// The card's threshold, chosen by utility on the selection stays.
     pub threshold: i64,
     /// The model's figures less this score's, in pairs over the same resamples; absent for the model itself.
     pub model_ahead_by: Option<Figures>,
@@ -194,6 +196,30 @@ pub struct DecisionCurve {
     /// Each score, under its name.
     #[serde(flatten)]
     pub scores: ByScore<Vec<f64>>,
+}
+
+/// What the model's guard says of the data.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ValidatedRange {
+    /// Share of the rows outside the validated range.
+    pub rows_outside: f64,
+    /// Share of the stays with such a row.
+    pub stays_outside: f64,
+    /// Share of the rows at or above the model's threshold that are outside: alerts that carry the mark.
+    pub alerts_outside: Option<f64>,
+    /// Area under the receiver operating characteristic of the rows inside.
+    pub auroc_inside: Option<f64>,
+    /// The first stays of this data, broken on purpose.
+    pub broken: Vec<BrokenData>,
+}
+
+/// One fault of the data.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct BrokenData {
+    /// The fault.
+    pub fault: &'static str,
+    /// Share of the rows that the guard then finds outside the validated range.
+    pub rows_outside: f64,
 }
 
 /// One group of patients.

@@ -27,6 +27,7 @@ impl Report {
         self.write_burden(out)?;
         self.write_calibration(out)?;
         self.write_groups(out)?;
+        self.write_range(out)?;
         writeln!(
             out,
             "\nIntervals: 95 %, {} resamples of stays. Alerts: {}.",
@@ -176,6 +177,21 @@ impl Report {
             writeln!(out, "widest AUROC gap by {}: {:.3} ({} below {})", gap.attribute, gap.gap, gap.worst, gap.best)?;
         }
         Ok(())
+    }
+
+    fn write_range(&self, out: &mut String) -> Result {
+        let range = &self.validated_range;
+        writeln!(
+            out,
+            "\nOutside the validated range: {} of the rows, {} of the rows that alert (AUROC inside {}). When broken on purpose:",
+            percent(Some(range.rows_outside)),
+            percent(range.alerts_outside),
+            number(range.auroc_inside, 3)
+        )?;
+        range
+            .broken
+            .iter()
+            .try_for_each(|broken| writeln!(out, "{:<60}{:>7}", broken.fault, percent(Some(broken.rows_outside))))
     }
 }
 

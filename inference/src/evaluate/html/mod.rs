@@ -4,7 +4,7 @@ mod charts;
 mod tables;
 
 use super::plot::escape;
-use super::text::explained;
+use super::text::{explained, number};
 use super::{Report, ScoreReport};
 use crate::metrics::AlertBudget;
 use crate::score::ScoreName;
@@ -13,7 +13,7 @@ const STYLE: &str = include_str!("style.css");
 /// The budget that the summary compares scores at.
 const SUMMARY_BUDGET: AlertBudget = AlertBudget::StaysAlertedPercent(10);
 /// Sections in order: anchor, title.
-const SECTIONS: [(&str, &str); 10] = [
+const SECTIONS: [(&str, &str); 11] = [
     ("glance", "At a glance"),
     ("ranking", "How well scores rank"),
     ("budgets", "What a fixed number of alerts finds"),
@@ -22,6 +22,7 @@ const SECTIONS: [(&str, &str); 10] = [
     ("calibration", "Calibration"),
     ("decision", "Decision curve"),
     ("groups", "Groups of patients"),
+    ("range", "Outside the validated range"),
     ("data", "Data"),
     ("method", "Method"),
 ];
@@ -84,6 +85,7 @@ impl Report {
                 ) + &tables::groups(self)
                     + &tables::gaps(self)
             }
+            "range" => self.range_text() + &tables::broken(self),
             "data" => tables::data(self) + &tables::missing(self),
             _ => self.method_text(),
         }
@@ -150,16 +152,29 @@ impl Report {
         let tile = |(name, value, more): &(&str, String, String)| {
             format!("<div><dt>{name}</dt><dd>{value}<small>{more}</small></dd></div>")
         };
-        let note = paragraph("At the threshold of greatest utility on the selection stays:");
+        let note = paragraph("At the card's threshold, chosen by utility on the selection stays:");
         format!(r#"{note}<dl class="tiles">{}</dl>"#, tiles.iter().map(tile).collect::<String>())
     }
 
     fn burden_text(&self) -> String {
         paragraph(&format!(
-            "At the threshold of greatest utility. Before: every hour at or above the threshold alerts. After: {}. An \
+            "At the card's threshold. Before: every hour at or above the threshold alerts. After: {}. An \
              alert is true in a septic stay from twelve hours before onset on. Triage holds back repetitions and never a \
              stay's first alert, so the share of stays alerted is the same on both sides.",
             self.method.alarm
+        ))
+    }
+
+    fn range_text(&self) -> String {
+        let range = &self.validated_range;
+        paragraph(&format!(
+            "The model's guard marks a row that is unlike the training data, by its features or by what the network makes of \
+             them. It finds {} of these rows outside the validated range, in {} of the stays, and {} of the rows that \
+             alert. AUROC of the rows inside: {}.",
+            percent(Some(range.rows_outside)),
+            percent(Some(range.stays_outside)),
+            percent(range.alerts_outside),
+            number(range.auroc_inside, 3),
         ))
     }
 
