@@ -28,6 +28,12 @@ impl Sequence {
         (self.next() >> 11) as f64 / (1u64 << 53) as f64
     }
 
+    /// Uniform below `bound`, but for the remainder's bias, which is of no account for bounds far below 2^64.
+    #[cfg(feature = "candle")]
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
+        (self.next() % bound as u64) as usize
+    }
+
     /// Fisher-Yates. The bias of the remainder is of no account for lengths far below 2^64.
     pub(crate) fn permutation(&mut self, len: usize) -> Vec<usize> {
         let mut order: Vec<usize> = (0..len).collect();

@@ -6,14 +6,9 @@ use super::{DataSummary, EvaluateError, Missing};
 use crate::dataset::{self, Stay, Table};
 use crate::schema::{FeatureSchema, Variable};
 
-/// Stays kept as they were recorded, to be broken on purpose: some fifteen thousand rows.
-const SAMPLE_STAYS: usize = 400;
-
 /// All stays of a data set.
 pub(super) struct Cohort {
     pub table: Table,
-    /// The first of the stays.
-    pub sample: Vec<Stay>,
     recorded: [Recorded; Variable::COUNT],
 }
 
@@ -26,14 +21,10 @@ struct Recorded {
 
 impl Cohort {
     pub fn read(data: &Path, schema: &FeatureSchema) -> Result<Self, EvaluateError> {
-        let mut cohort =
-            Self { table: Table::new(schema), sample: Vec::new(), recorded: [Recorded::default(); Variable::COUNT] };
+        let mut cohort = Self { table: Table::new(schema), recorded: [Recorded::default(); Variable::COUNT] };
         dataset::read(data, |stay| {
             cohort.count(&stay);
             cohort.table.push(&stay, schema);
-            if cohort.sample.len() < SAMPLE_STAYS {
-                cohort.sample.push(stay);
-            }
         })?;
         Ok(cohort)
     }

@@ -26,9 +26,10 @@ use crate::train::score_table;
 
 use cohort::Cohort;
 
+pub use range::{RangeReport, Spoilt};
 pub use report::{
-    AtStart, BrokenData, BudgetCurvePoint, BudgetReport, CalibrationReport, Curves, Cutoff, DataSummary, DecisionCurve,
-    GroupReport, GroupScore, Method, Missing, Report, ScoreReport, ThresholdSource, ValidatedRange,
+    AtStart, BudgetCurvePoint, BudgetReport, CalibrationReport, Curves, Cutoff, DataSummary, DecisionCurve,
+    GroupReport, GroupScore, Method, Missing, Report, ScoreReport, ThresholdSource,
 };
 
 /// Points of the decision curve.
@@ -56,11 +57,11 @@ pub fn evaluate(package: &ModelPackage, data: &Path, alarm: &dyn Alarm) -> Resul
     let table = &cohort.table;
     let engine = CandleEngine::new(package.network(), &Device::Cpu)?;
     let scores = table.scores(score_table(&engine, table)?, &package.baselines().logistic);
+    let range = range::report(package, table, scores.get(ScoreName::Model))?;
     let probabilities = probabilities(package, &scores);
     let outcomes = table.outcomes();
     let judge = judge::Judge { outcomes: &outcomes, points: &package.card().operating_points, alarm };
     let scores_judged = judge.all(&scores, &probabilities).ok_or(EvaluateError::OneClass)?;
-    let threshold = package.card().operating_points.model.threshold;
     let groups = groups::groups(table.patients(), &outcomes, &scores, &package.card().operating_points);
     Ok(Report {
         package: hex::encode(package.hash()),
@@ -68,10 +69,10 @@ pub fn evaluate(package: &ModelPackage, data: &Path, alarm: &dyn Alarm) -> Resul
         data: cohort.summary(data),
         method: Method::of(alarm),
         decision_curve: decision_curve(&probabilities, &outcomes),
-        validated_range: range::validated_range(package, table, &scores.model, threshold, &cohort.sample),
         gaps: ByScore::from_fn(|name| groups::gaps(&groups, name)),
         groups,
         missing: cohort.missing(),
+        range,
         scores: scores_judged,
     })
 }

@@ -1,136 +1,132 @@
-//! Whether the guard knows the data at hand, and whether it would notice data that is broken.
+//! How the guard does: what it marks on the data at hand, and what it marks of inputs that were spoilt on purpose.
 
-use super::{BrokenData, ValidatedRange};
-use crate::dataset::{Hour, Stay, Table};
-use crate::metrics;
+use serde::Serialize;
+
+use super::EvaluateError;
+use crate::dataset::Table;
+use crate::engine::EngineError;
+use crate::guard::Guard;
+use crate::metrics::auroc;
+use crate::network::IntegerNetwork;
 use crate::package::ModelPackage;
-use crate::schema::Variable;
+use crate::sequence::Sequence;
 
-/// A fault of the data: what it is called, and what it does to the hours of a stay.
-type Fault = (&'static str, fn(&mut [Hour], &[Hour]));
+/// One row in so many is spoilt, once in each way.
+const SPOIL_EVERY: usize = 25;
+/// Features that take another patient's values where only some do.
+const SWAPPED: usize = 8;
 
-/// Faults that happen between a sensor and a database. The second argument is another patient's stay.
-const FAULTS: [Fault; 5] = [
-    ("heart rate and respiratory rate exchanged", |hours, _| {
-        exchange(hours, Variable::HeartRate, Variable::RespiratoryRate);
+/// What the guard marks as outside the validated range.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RangeReport {
+    /// Share of the rows.
+    pub rows_outside: f64,
+    /// Share of the stays with at least one such row.
+    pub stays_outside: f64,
+    /// Area under the receiver operating characteristic of the model on the rows inside.
+    pub auroc_inside: Option<f64>,
+    /// The same on the rows outside; nothing where they are of one label.
+    pub auroc_outside: Option<f64>,
+    /// Inputs spoilt on purpose.
+    pub spoilt: Vec<Spoilt>,
+}
+
+/// One way to spoil an input, and how often the guard notices.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Spoilt {
+    /// What was done.
+    pub how: &'static str,
+    /// Share of the spoilt rows that are marked.
+    pub marked: f64,
+}
+
+/// Spoils a row. It is given another row too.
+type Spoil = fn(&mut [i32], &[i32], &[(i32, i32)], &mut Sequence);
+
+/// Faults that happen to systems: a unit mistaken, a sensor stuck at its end, patients or columns mixed up.
+const WAYS: [(&str, Spoil); 6] = [
+    ("one value at the end of its range", |row, _, bounds, draw| {
+        let feature = draw.below(row.len());
+        row[feature] = if draw.below(2) == 0 { bounds[feature].0 } else { bounds[feature].1 };
     }),
-    ("systolic and diastolic pressure exchanged", |hours, _| {
-        exchange(hours, Variable::Systolic, Variable::Diastolic);
-    }),
-    ("every value a third too high", |hours, _| {
-        for variable in Variable::ALL {
-            change(hours, variable, |milli, _| milli.saturating_add(milli / 3));
+    ("five values at the ends of their ranges", |row, _, bounds, draw| {
+        for _ in 0..5 {
+            let feature = draw.below(row.len());
+            row[feature] = if draw.below(2) == 0 { bounds[feature].0 } else { bounds[feature].1 };
         }
     }),
-    ("heart rate leaping between the ends of what is plausible", |hours, _| {
-        let (low, high) = Variable::HeartRate.plausible_milli();
-        change(hours, Variable::HeartRate, |_, hour| if hour % 2 == 0 { low } else { high });
+    ("eight values of another patient", |row, other, _, draw| {
+        for feature in draw.permutation(row.len()).into_iter().take(SWAPPED) {
+            row[feature] = other[feature];
+        }
     }),
-    ("every other hour from another patient", |hours, other| {
-        for (hour, theirs) in hours.iter_mut().zip(other).skip(1).step_by(2) {
-            hour.values_milli = theirs.values_milli;
+    ("every sign turned", |row, _, _, _| row.iter_mut().for_each(|x| *x = -*x)),
+    ("columns shifted by one", |row, _, _, _| row.rotate_right(1)),
+    ("noise over the whole range", |row, _, bounds, draw| {
+        for (x, &(low, high)) in row.iter_mut().zip(bounds) {
+            *x = low + draw.below((high - low + 1) as usize) as i32;
         }
     }),
 ];
 
-/// Asks the guard about every row of the table, and about stays that were broken on purpose.
-pub(super) fn validated_range(
-    package: &ModelPackage,
-    table: &Table,
-    scores: &[i64],
-    threshold: i64,
-    sample: &[Stay],
-) -> ValidatedRange {
-    let inside = inside(package, table);
-    let outcomes = table.outcomes();
-    let stays_outside = outcomes.stays().iter().filter(|rows| inside[(*rows).clone()].contains(&false)).count();
-    let known: Vec<usize> = (0..table.rows()).filter(|&row| inside[row]).collect();
-    let pick = |row: &usize| (scores[*row], table.labels()[*row]);
-    let (known_scores, known_labels): (Vec<i64>, Vec<bool>) = known.iter().map(pick).unzip();
-    let alerts = || (0..table.rows()).filter(|&row| scores[row] >= threshold);
-    ValidatedRange {
-        rows_outside: share(table.rows() - known.len(), table.rows()).unwrap_or(0.0),
-        stays_outside: share(stays_outside, outcomes.len()).unwrap_or(0.0),
-        alerts_outside: share(alerts().filter(|&row| !inside[row]).count(), alerts().count()),
-        auroc_inside: metrics::auroc(&known_scores, &known_labels),
-        broken: FAULTS.iter().map(|fault| broken(package, sample, fault)).collect(),
-    }
-}
-
-fn broken(package: &ModelPackage, sample: &[Stay], &(fault, apply): &Fault) -> BrokenData {
-    let mut table = Table::new(package.schema());
-    for (index, stay) in sample.iter().enumerate() {
-        let mut stay = stay.clone();
-        apply(&mut stay.hours, &sample[(index + 1) % sample.len()].hours);
-        table.push(&stay, package.schema());
-    }
-    let inside = inside(package, &table);
-    let outside = inside.iter().filter(|&&inside| !inside).count();
-    BrokenData { fault, rows_outside: share(outside, inside.len()).unwrap_or(0.0) }
-}
-
-/// What the guard says of each row.
-fn inside(package: &ModelPackage, table: &Table) -> Vec<bool> {
-    let of = |row| {
-        let features: Vec<i32> = table.features(row).iter().copied().map(i32::from).collect();
-        let evaluation = package.network().evaluate(&features).expect("the table holds the network's own features");
-        package.guard().judge(&features, &evaluation.activations).is_inside()
+/// Judges every row, and spoilt copies of some. `scores` are the model's.
+pub(super) fn report(package: &ModelPackage, table: &Table, scores: &[i64]) -> Result<RangeReport, EvaluateError> {
+    let judge = Judge { guard: package.guard(), network: package.network() };
+    let outside: Vec<bool> =
+        (0..table.rows()).map(|row| judge.is_outside(&input(table, row))).collect::<Result<_, _>>()?;
+    let mut start = 0;
+    let stays_outside = table.labels_by_stay().filter(|labels| {
+        start += labels.len();
+        outside[start - labels.len()..start].contains(&true)
+    });
+    let stays_outside = stays_outside.count() as f64 / table.stays().max(1) as f64;
+    let area = |marked: bool| {
+        let rows = || (0..table.rows()).filter(|&row| outside[row] == marked);
+        let scores: Vec<i64> = rows().map(|row| scores[row]).collect();
+        auroc(&scores, &rows().map(|row| table.labels()[row]).collect::<Vec<_>>())
     };
-    (0..table.rows()).map(of).collect()
+    Ok(RangeReport {
+        rows_outside: share(outside.iter().copied()),
+        stays_outside,
+        auroc_inside: area(false),
+        auroc_outside: area(true),
+        spoilt: WAYS.iter().map(|&(how, spoil)| spoilt(how, spoil, &judge, table)).collect::<Result<_, _>>()?,
+    })
 }
 
-fn exchange(hours: &mut [Hour], a: Variable, b: Variable) {
-    for hour in hours {
-        let [first, second] = [a, b].map(|variable| hour.values_milli[variable as usize]);
-        hour.values_milli[a as usize] = second.filter(|&milli| plausible(a, milli));
-        hour.values_milli[b as usize] = first.filter(|&milli| plausible(b, milli));
-    }
-}
-
-/// Changes every value of a variable by the place of its hour; what is no longer plausible is dropped, as on arrival.
-fn change(hours: &mut [Hour], variable: Variable, to: impl Fn(i32, usize) -> i32) {
-    for (place, hour) in hours.iter_mut().enumerate() {
-        let value = &mut hour.values_milli[variable as usize];
-        *value = value.map(|milli| to(milli, place)).filter(|&milli| plausible(variable, milli));
-    }
-}
-
-fn plausible(variable: Variable, milli: i32) -> bool {
-    let (low, high) = variable.plausible_milli();
-    (low..=high).contains(&milli)
-}
-
-fn share(part: usize, whole: usize) -> Option<f64> {
-    (whole > 0).then(|| part as f64 / whole as f64)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn stay(rate: i32) -> Vec<Hour> {
-        let mut values_milli = [None; Variable::COUNT];
-        values_milli[Variable::HeartRate as usize] = Some(rate);
-        values_milli[Variable::Systolic as usize] = Some(rate + 40_000);
-        let hour = Hour { values_milli, age_years: None, sex: None, unit: None, hours_before_icu: None, septic: false };
-        vec![hour; 4]
-    }
-
-    #[test]
-    fn every_fault_changes_what_it_names_and_nothing_implausible_is_left() {
-        for (fault, apply) in FAULTS {
-            let mut hours = stay(80_000);
-            apply(&mut hours, &stay(120_000));
-            let values = |hours: &[Hour]| hours.iter().map(|hour| hour.values_milli).collect::<Vec<_>>();
-            assert!(values(&hours) != values(&stay(80_000)), "{fault}");
-            for hour in &hours {
-                let all = Variable::ALL.into_iter().filter_map(|v| Some((v, hour.values_milli[v as usize]?)));
-                all.for_each(|(variable, milli)| assert!(plausible(variable, milli), "{fault}"));
-            }
+fn spoilt(how: &'static str, spoil: Spoil, judge: &Judge<'_>, table: &Table) -> Result<Spoilt, EvaluateError> {
+    let bounds = judge.network.input_bounds();
+    let mut draw = Sequence::new(1);
+    let mut marked = Vec::new();
+    for row in (0..table.rows()).step_by(SPOIL_EVERY) {
+        let mut features = input(table, row);
+        let other = input(table, draw.below(table.rows()));
+        spoil(&mut features, &other, bounds, &mut draw);
+        for (x, &(low, high)) in features.iter_mut().zip(bounds) {
+            *x = (*x).clamp(low, high);
         }
-        let mut hours = stay(80_000);
-        FAULTS[0].1(&mut hours, &[]);
-        assert_eq!(hours[0].values_milli[Variable::RespiratoryRate as usize], Some(80_000));
-        assert_eq!(hours[0].values_milli[Variable::HeartRate as usize], None);
+        marked.push(judge.is_outside(&features)?);
     }
+    Ok(Spoilt { how, marked: share(marked.into_iter()) })
+}
+
+struct Judge<'p> {
+    guard: &'p Guard,
+    network: &'p IntegerNetwork,
+}
+
+impl Judge<'_> {
+    fn is_outside(&self, features: &[i32]) -> Result<bool, EvaluateError> {
+        let evaluation = self.network.evaluate(features).map_err(|source| EngineError::Input { row: 0, source })?;
+        Ok(!self.guard.judge(features, &evaluation.activations).is_inside())
+    }
+}
+
+fn input(table: &Table, row: usize) -> Vec<i32> {
+    table.features(row).iter().copied().map(i32::from).collect()
+}
+
+fn share(marks: impl ExactSizeIterator<Item = bool>) -> f64 {
+    let count = marks.len().max(1);
+    marks.filter(|&mark| mark).count() as f64 / count as f64
 }

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::range::RangeReport;
 use crate::metrics::{Alarm, BudgetPoint, Burden, Figures, Interval, LeadTime, REPLICATES, Reliability, SEED};
 use crate::package::{CardEvaluation, CardGroup, Gap};
 use crate::score::ByScore;
@@ -22,14 +23,14 @@ pub struct Report {
     pub scores: ByScore<ScoreReport>,
     /// Net benefit of each score.
     pub decision_curve: DecisionCurve,
-    /// Whether the data is like that the model was validated on.
-    pub validated_range: ValidatedRange,
     /// Groups of patients.
     pub groups: Vec<GroupReport>,
     /// The widest differences between groups, by score.
     pub gaps: ByScore<Vec<Gap>>,
     /// How often each variable is recorded.
     pub missing: Vec<Missing>,
+    /// What the guard marks as outside the validated range.
+    pub range: RangeReport,
 }
 
 /// Size and kind of a data set.
@@ -196,30 +197,6 @@ pub struct DecisionCurve {
     /// Each score, under its name.
     #[serde(flatten)]
     pub scores: ByScore<Vec<f64>>,
-}
-
-/// What the model's guard says of the data.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct ValidatedRange {
-    /// Share of the rows outside the validated range.
-    pub rows_outside: f64,
-    /// Share of the stays with such a row.
-    pub stays_outside: f64,
-    /// Share of the rows at or above the model's threshold that are outside: alerts that carry the mark.
-    pub alerts_outside: Option<f64>,
-    /// Area under the receiver operating characteristic of the rows inside.
-    pub auroc_inside: Option<f64>,
-    /// The first stays of this data, broken on purpose.
-    pub broken: Vec<BrokenData>,
-}
-
-/// One fault of the data.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct BrokenData {
-    /// The fault.
-    pub fault: &'static str,
-    /// Share of the rows that the guard then finds outside the validated range.
-    pub rows_outside: f64,
 }
 
 /// One group of patients.

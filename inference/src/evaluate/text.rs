@@ -35,6 +35,25 @@ impl Report {
         )
     }
 
+    fn write_range(&self, out: &mut String) -> Result {
+        let range = &self.range;
+        let area = |area: Option<f64>| area.map_or("-".to_owned(), |area| format!("{area:.3}"));
+        writeln!(
+            out,
+            "\nOutside the validated range: {} of the rows, {} of the stays. The model's AUROC inside {}, outside {}.",
+            percent(Some(range.rows_outside)),
+            percent(Some(range.stays_outside)),
+            area(range.auroc_inside),
+            area(range.auroc_outside)
+        )?;
+        write!(out, "Marked of inputs spoilt on purpose:")?;
+        for (index, spoilt) in range.spoilt.iter().enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            write!(out, "{comma} {} {}", spoilt.how, percent(Some(spoilt.marked)))?;
+        }
+        writeln!(out, ".")
+    }
+
     fn write_headline(&self, out: &mut String) -> Result {
         writeln!(
             out,
@@ -177,21 +196,6 @@ impl Report {
             writeln!(out, "widest AUROC gap by {}: {:.3} ({} below {})", gap.attribute, gap.gap, gap.worst, gap.best)?;
         }
         Ok(())
-    }
-
-    fn write_range(&self, out: &mut String) -> Result {
-        let range = &self.validated_range;
-        writeln!(
-            out,
-            "\nOutside the validated range: {} of the rows, {} of the rows that alert (AUROC inside {}). When broken on purpose:",
-            percent(Some(range.rows_outside)),
-            percent(range.alerts_outside),
-            number(range.auroc_inside, 3)
-        )?;
-        range
-            .broken
-            .iter()
-            .try_for_each(|broken| writeln!(out, "{:<60}{:>7}", broken.fault, percent(Some(broken.rows_outside))))
     }
 }
 

@@ -143,6 +143,7 @@ fn package(config: &TrainConfig, split: &Split, fitted: Fitted, alarm: &dyn Alar
     let scores = score_table(&CandleEngine::new(&network, &candle_core::Device::Cpu)?, selection)?;
     let fidelity = report::fidelity(&fitted.layers, selection, &scores);
     let training = TrainingRecord {
+        method: report::method(config),
         seed: config.seed,
         data_hash: hash_file(&config.data)?,
         stays_fitted: split.fit.stays(),

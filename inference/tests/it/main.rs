@@ -5,6 +5,8 @@ mod engine;
 #[cfg(feature = "candle")]
 mod evaluation;
 mod explain;
+#[cfg(feature = "candle")]
+mod learning;
 mod network;
 mod package;
 mod schema;

@@ -1,5 +1,6 @@
 //! The shipped package, and what becomes of it when a byte of it changes.
 
+use hygeia_inference::guard;
 use hygeia_inference::metrics::AlertBudget;
 use hygeia_inference::package::{
     CardEvaluation, FILES, Logistic, PackageFiles, PackageParts, decode_float, encode_float,
@@ -27,7 +28,7 @@ fn replace(bytes: &mut Vec<u8>, from: &str, to: &str) {
 #[test]
 fn the_shipped_model_is_small_and_says_what_it_is() {
     let model = ModelPackage::default_model();
-    assert_eq!(model.network().dims(), [64, 64, 32, 1]);
+    assert_eq!(model.network().dims(), [67, 64, 32, 1]);
     assert_eq!(model.card().name, "sepsis-v2");
     assert!(model.card().data.licence.contains("CC BY 4.0"));
     let seen = |e: &CardEvaluation| e.figures.model.auroc >= 0.80 && e.figures.model.utility >= 0.30;
@@ -147,13 +148,19 @@ fn conv(channels: usize, kernel: usize) -> FloatLayer {
 
 /// Eight steps of eight features, a convolution, pooling, a dense layer: with the float weights of other layers.
 fn convolutional(float: &[FloatLayer]) -> Result<ModelPackage, PackageError> {
-    let PackageParts { schema, calibration, baselines, mut card, .. } = ModelPackage::default_model().to_parts();
+    let PackageParts { schema, calibration, mut baselines, mut card, .. } = ModelPackage::default_model().to_parts();
+    // The clock left out, 64 features remain.
+    let schema = schema.without_clock();
+    baselines.logistic = Logistic::new(0, vec![0; schema.len()]).unwrap();
     let layers = [conv(8, 3), FloatLayer::MeanPool { channels: 4 }, dense(1, 4)];
     let network = quantise(&layers, &schema.bounds()).unwrap();
+    card.schema_hash = hex::encode(schema.hash());
     card.network_hash = hex::encode(network.hash());
+    let windows = [-900, 5, 700].map(|x| (vec![x; 64], network.evaluate(&[x; 64]).unwrap().activations));
+    let guard = guard::fit(&network.dims(), windows.iter(), windows.iter()).unwrap();
     card.dims = network.dims();
     let float = encode_float(float).unwrap();
-    ModelPackage::assemble(PackageParts { schema, network, calibration, baselines, float, card })
+    ModelPackage::assemble(PackageParts { schema, network, calibration, baselines, float, card, guard })
 }
 
 #[test]

@@ -21,6 +21,10 @@ impl Scratch {
         Self(path)
     }
 
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
     pub fn file(&self, name: &str, content: &str) -> PathBuf {
         let path = self.0.join(name);
         std::fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
@@ -58,7 +62,7 @@ fn stay(septic: bool, rng: &mut ChaCha8Rng) -> Vec<Vec<String>> {
     (0..hours).map(|hour| row(hour, rng)).collect()
 }
 
-fn stays(count: usize) -> Vec<Vec<Vec<String>>> {
+pub fn stays(count: usize) -> Vec<Vec<Vec<String>>> {
     let mut rng = ChaCha8Rng::seed_from_u64(5);
     (0..count).map(|index| stay(index % 4 == 0, &mut rng)).collect()
 }

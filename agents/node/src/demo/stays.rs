@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use hygeia_inference::schema::{FeatureSchema, Variable};
 use hygeia_protocol::code::Code;
 use parquet::file::reader::SerializedFileReader;
 use parquet::record::{Field, Row};
@@ -96,6 +97,31 @@ pub fn read(dir: &Path, count: usize, hours_max: u32) -> Result<Vec<Stay>, Stays
             measurements: admitted(measurements, people.get(&id), intensive_care.get(&id), hours_max),
         })
         .collect())
+}
+
+/// What of the model's variables these stays carry, in a sentence. A variable that a stay lacks is a missing value, as it
+/// is in most of the stays the model was trained and validated on: its features say so.
+pub fn coverage(stays: &[Stay], schema: &FeatureSchema) -> String {
+    let mut asked: Vec<Variable> = schema.list().iter().filter_map(|feature| feature.source.variable()).collect();
+    asked.sort_by_key(|&variable| variable as usize);
+    asked.dedup();
+    let carried = |variable: Variable| {
+        let code = Code::from_slot(variable as usize);
+        stays.iter().filter(|stay| stay.measurements.iter().any(|m| Some(m.code) == code)).count()
+    };
+    let counted: Vec<(Variable, usize)> = asked.iter().map(|&variable| (variable, carried(variable))).collect();
+    let list = |wanted: &dyn Fn(usize) -> bool| {
+        let named = counted.iter().filter(|(_, count)| wanted(*count));
+        let names: Vec<String> = named.map(|(variable, count)| format!("{} ({count})", variable.name())).collect();
+        if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+    };
+    format!(
+        "of the {} variables that the model reads, in every stay: {}; in no stay: {}; in some (how many): {}",
+        counted.len(),
+        counted.iter().filter(|(_, count)| *count == stays.len()).count(),
+        list(&|count| count == 0),
+        list(&|count| count > 0 && count < stays.len()),
+    )
 }
 
 /// The measurements of the first hours, with what the register knows of the person in front.

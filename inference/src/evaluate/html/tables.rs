@@ -259,15 +259,6 @@ pub(super) fn gaps(report: &Report) -> String {
     )
 }
 
-/// Faults of the data, and how many rows the guard then marks.
-pub(super) fn broken(report: &Report) -> String {
-    let untouched = named_row("", "as recorded (all stays)", [percent(Some(report.validated_range.rows_outside))]);
-    let rows = report.validated_range.broken.iter();
-    let rows = rows.map(|broken| named_row("", broken.fault, [percent(Some(broken.rows_outside))]));
-    let caption = "Rows the guard marks when the first stays of this data are broken on purpose.";
-    table(caption, &["rows outside"], std::iter::once(untouched).chain(rows))
-}
-
 /// Size and kind of the data.
 pub(super) fn data(report: &Report) -> String {
     let data = &report.data;
@@ -306,6 +297,12 @@ pub(super) fn missing(report: &Report) -> String {
         &["rows without a value of their own", "stays never recorded in"],
         rows,
     )
+}
+
+/// What the guard marks of inputs that were spoilt on purpose.
+pub(super) fn range(report: &Report) -> String {
+    let rows = report.range.spoilt.iter().map(|spoilt| named_row("", spoilt.how, [percent(Some(spoilt.marked))]));
+    table("Inputs spoilt on purpose, and how many of them the guard marks.", &["marked"], rows)
 }
 
 fn figures(figures: &Figures) -> [String; 3] {

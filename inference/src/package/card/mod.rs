@@ -59,6 +59,8 @@ pub struct DataSource {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainingRecord {
+    /// Targets and weights of the fit, in words.
+    pub method: String,
     /// Seed of every random choice.
     pub seed: u64,
     /// SHA-256 of the training file, hex, if it was one file.

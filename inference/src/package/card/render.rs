@@ -34,6 +34,7 @@ fn write_training(card: &ModelCard, out: &mut String) -> Result {
     let (data, run) = (&card.data, &card.training);
     writeln!(out, "\n## Data\n\n{}. Licence: {}. Changes: {}\n", data.name, data.licence, data.changes)?;
     writeln!(out, "{}\n\n## Training\n", data.citation)?;
+    writeln!(out, "{}\n", run.method)?;
     if let Some(hash) = &run.data_hash {
         writeln!(out, "- training file SHA-256: `{hash}`")?;
     }
