@@ -77,7 +77,7 @@ pub struct ScoreReport {
     /// Over all stays.
     #[serde(flatten)]
     pub figures: Figures,
-    /// The threshold of greatest utility on the selection stays, from the card.
+    /// The card's threshold, chosen by utility on the selection stays.
     pub threshold: i64,
     /// The model's figures less this score's, in pairs over the same resamples; absent for the model itself.
     pub model_ahead_by: Option<Figures>,

@@ -157,7 +157,7 @@ pub(super) fn lead_time(report: &Report) -> String {
     figure(
         "Lead time of the model",
         &plot,
-        "At the threshold of greatest utility. The grey line is onset; bars to its right are alerts ahead of it, and the \
+        "At the card's threshold. The grey line is onset; bars to its right are alerts ahead of it, and the \
          bars at both ends take everything beyond.",
     )
 }

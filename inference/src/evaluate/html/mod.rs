@@ -166,13 +166,13 @@ impl Report {
         let tile = |(name, value, more): &(&str, String, String)| {
             format!("<div><dt>{name}</dt><dd>{value}<small>{more}</small></dd></div>")
         };
-        let note = paragraph("At the threshold of greatest utility on the selection stays:");
+        let note = paragraph("At the card's threshold, chosen by utility on the selection stays:");
         format!(r#"{note}<dl class="tiles">{}</dl>"#, tiles.iter().map(tile).collect::<String>())
     }
 
     fn burden_text(&self) -> String {
         paragraph(&format!(
-            "At the threshold of greatest utility. Before: every hour at or above the threshold alerts. After: {}. An \
+            "At the card's threshold. Before: every hour at or above the threshold alerts. After: {}. An \
              alert is true in a septic stay from twelve hours before onset on. Triage holds back repetitions and never a \
              stay's first alert, so the share of stays alerted is the same on both sides.",
             self.method.alarm

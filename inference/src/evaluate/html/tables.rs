@@ -146,7 +146,7 @@ pub(super) fn lead_time(report: &Report) -> String {
         )
     });
     let caption = format!(
-        "At the threshold of greatest utility, of {} septic stays not positive on their first row. Shares are of all of \
+        "At the card's threshold, of {} septic stays not positive on their first row. Shares are of all of \
          them, median and quartiles of those alerted.",
         report.scores.model.lead_time.stays
     );
@@ -180,7 +180,7 @@ pub(super) fn burden(report: &Report) -> String {
             body += &named_row("", when, cells);
         }
     }
-    table("Every score at its own threshold of greatest utility.", &columns, [body])
+    table("Every score at its own threshold of the card.", &columns, [body])
 }
 
 /// Calibration of every score.
@@ -243,7 +243,7 @@ pub(super) fn groups(report: &Report) -> String {
             ],
         )
     });
-    table("The model at its threshold of greatest utility.", &columns, rows)
+    table("The model at the card's threshold.", &columns, rows)
 }
 
 /// The widest differences of the model.

@@ -102,7 +102,7 @@ pub type OperatingPoints = ByScore<OperatingPoint>;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OperatingPoint {
-    /// The threshold of greatest utility.
+    /// The threshold of steady utility: the middle of those that keep most of the greatest.
     pub threshold: i64,
     /// Thresholds by alert budget. A policy takes its threshold from here.
     pub budgets: Vec<BudgetPoint>,

@@ -91,7 +91,10 @@ fn write_scores(title: &str, figures: &ByScore<Figures>, out: &mut String) -> Re
 
 fn write_budgets(card: &ModelCard, out: &mut String) -> Result {
     let points = &card.operating_points;
-    write!(out, "## Thresholds\n\nOf greatest utility on the selection stays:")?;
+    write!(
+        out,
+        "## Thresholds\n\nOf steady utility on the selection stays (the middle of those around the best that keep most of its utility):"
+    )?;
     for (index, (name, point)) in points.iter().enumerate() {
         write!(out, "{} {} {}", if index > 0 { "," } else { "" }, name.label(), point.threshold)?;
     }
@@ -124,7 +127,7 @@ fn write_budget_points(points: &[BudgetPoint], out: &mut String) -> Result {
 fn write_evaluation(evaluation: &CardEvaluation, out: &mut String) -> Result {
     writeln!(out, "## {}\n\nThe model at the thresholds above:\n", evaluation.data)?;
     write_budget_points(&evaluation.budgets, out)?;
-    writeln!(out, "By group, at the threshold of greatest utility:\n")?;
+    writeln!(out, "By group, at the threshold of steady utility:\n")?;
     writeln!(out, "| group | stays | septic | AUROC | sensitivity | PPV | utility |\n|---|---|---|---|---|---|---|")?;
     for group in &evaluation.groups {
         let auroc = match (group.auroc, group.auroc_interval) {
