@@ -10,12 +10,15 @@
 //! Without the feature `candle` neither candle nor the readers of training data are compiled.
 
 pub mod explain;
+pub mod guard;
 pub mod metrics;
 pub mod network;
 pub mod news2;
 pub mod package;
 pub mod quantise;
 pub mod schema;
+pub mod score;
+pub mod sirs;
 
 mod sequence;
 
@@ -31,4 +34,5 @@ pub mod train;
 pub use explain::{Contribution, Explanation, explain};
 pub use network::{Conv1d, Dense, Evaluation, IntegerNetwork, Layer, NetworkError};
 pub use package::{Calibration, ModelCard, ModelPackage, PackageError};
-pub use schema::{ClinicalState, Feature, FeatureSchema, Reading, SchemaError, Sex, Source, Variable};
+pub use schema::{ClinicalState, Feature, FeatureSchema, Reading, SchemaError, Sex, Source, Unit, Variable};
+pub use score::{ByScore, ScoreName};

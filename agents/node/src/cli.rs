@@ -300,8 +300,29 @@ pub struct TrainArgs {
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
     /// Passes over the data at most; training stops earlier when it no longer helps.
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, default_value_t = 16)]
     pub epochs: usize,
+    /// Kind of network: fully connected over engineered features, or a convolution over the raw window.
+    #[arg(long, value_enum, default_value_t = ModelFamily::Mlp)]
+    pub family: ModelFamily,
+    /// Leave out every feature that tells how long the patient has been in hospital.
+    #[arg(long)]
+    pub no_clock: bool,
+    /// Learn from the labels alone, without boosted trees as a teacher.
+    #[arg(long)]
+    pub no_teacher: bool,
+    /// Directory for the state of the run: the same command started again goes on from there.
+    #[arg(long)]
+    pub checkpoints: Option<PathBuf>,
+}
+
+/// Kinds of networks that can be trained, served and proved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ModelFamily {
+    /// Fully connected layers over engineered features.
+    Mlp,
+    /// Convolutions over the raw window of eight hours.
+    Conv1d,
 }
 
 /// What to evaluate.
@@ -313,9 +334,21 @@ pub struct EvaluateArgs {
     /// Model package directory; the shipped model when absent.
     #[arg(long)]
     pub model: Option<PathBuf>,
-    /// Print one JSON object instead of the table.
+    /// Print the report as one JSON object instead of the table.
     #[arg(long)]
     pub json: bool,
+    /// Directory for report.html and report.json; one named after data and model under target/evaluation when absent.
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+    /// Hours that triage waits after an alert before it repeats one.
+    #[arg(long, default_value_t = 12)]
+    pub cool_down_h: u32,
+    /// Also write the package, with this evaluation in its card, into this directory. Its content hash is another one.
+    #[arg(long)]
+    pub into_card: Option<PathBuf>,
+    /// Name of the data in the card; the file's own when absent.
+    #[arg(long, requires = "into_card")]
+    pub data_name: Option<String>,
 }
 
 /// Which keys.

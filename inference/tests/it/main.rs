@@ -2,7 +2,11 @@
 
 #[cfg(feature = "candle")]
 mod engine;
+#[cfg(feature = "candle")]
+mod evaluation;
 mod explain;
+#[cfg(feature = "candle")]
+mod learning;
 mod network;
 mod package;
 mod schema;

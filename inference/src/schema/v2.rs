@@ -1,4 +1,4 @@
-//! The shipped schema, `hygeia-icu-v1`.
+//! The shipped schema, `hygeia-icu-v2`.
 //!
 //! Centres and standard deviations are round numbers near those of the training stays of the PhysioNet/CinC Challenge
 //! 2019, set B. Bicarbonate and chloride are left out: at that hospital they were recorded so rarely (2 % and 8 % of
@@ -57,7 +57,7 @@ const MEASURED: [Measured; 22] = [
 ];
 
 /// What a vital sign did over the trend window, and the patient: source, centre, standard deviation.
-const TRENDS_AND_PATIENT: [(Source, i64, i64); 20] = [
+const TRENDS_AND_PATIENT: [(Source, i64, i64); 23] = [
     (Source::Delta(Variable::HeartRate), 0, 11_700),
     (Source::Delta(Variable::Spo2), 0, 3_130),
     (Source::Delta(Variable::Temperature), 0, 510),
@@ -78,23 +78,26 @@ const TRENDS_AND_PATIENT: [(Source, i64, i64); 20] = [
     (Source::PatientSex, 0, 1),
     (Source::Hours, 25, 29),
     (Source::HoursLog, 4_200, 1_485),
+    (Source::UnitMedical, 0, 1),
+    (Source::UnitSurgical, 0, 1),
+    (Source::HoursBeforeIcuLog, 3_745, 2_690),
 ];
 
 impl FeatureSchema {
-    /// The shipped schema: 64 features of 22 variables, their staleness, trends, age, sex and the clock.
-    pub fn v1() -> Self {
+    /// The shipped schema: 67 features of 22 variables, their staleness, trends, age, sex, the unit and the clock.
+    pub fn v2() -> Self {
         let values = MEASURED.iter().map(|m| feature(m.source, m.center, m.deviation));
         let ages = MEASURED.iter().filter_map(|m| {
             let variable = m.source.variable()?;
             Some(feature(Source::AgeLog(variable), m.age_center, m.age_deviation))
         });
         let rest = TRENDS_AND_PATIENT.iter().map(|&(source, center, deviation)| feature(source, center, deviation));
-        Self { name: "hygeia-icu-v1".to_owned(), features: values.chain(ages).chain(rest).collect() }
+        Self { name: "hygeia-icu-v2".to_owned(), features: values.chain(ages).chain(rest).collect() }
     }
 }
 
 /// The multiplier is 2^30 over the standard deviation, rounded.
-fn feature(source: Source, center: i64, deviation: i64) -> Feature {
+pub(super) fn feature(source: Source, center: i64, deviation: i64) -> Feature {
     let one: i64 = 1 << (MULTIPLIER_SHIFT + FEATURE_SHIFT);
     Feature { name: feature_name(source), source, center, multiplier: (one + deviation / 2) / deviation, clip: CLIP }
 }
@@ -111,5 +114,10 @@ fn feature_name(source: Source) -> String {
         Source::PatientSex => "patient.sex".to_owned(),
         Source::Hours => "clock.hours".to_owned(),
         Source::HoursLog => "clock.hours_log".to_owned(),
+        Source::UnitMedical => "unit.medical".to_owned(),
+        Source::UnitSurgical => "unit.surgical".to_owned(),
+        Source::HoursBeforeIcuLog => "clock.before_icu_log".to_owned(),
+        Source::Hourly(v, hour) => format!("{}.back_{hour}", v.name()),
+        Source::HourlyLog(v, hour) => format!("{}.back_{hour}_log", v.name()),
     }
 }
