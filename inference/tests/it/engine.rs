@@ -6,8 +6,10 @@ use hygeia_inference::{Conv1d, Dense, IntegerNetwork, Layer, ModelPackage, Netwo
 use rand::{Rng, SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 
-/// Windows drawn for the shipped model.
+/// Windows drawn for the shipped model, of each sort.
 const WINDOWS: usize = 12_000;
+/// Windows at and around the thresholds of the shipped model.
+const WINDOWS_AROUND_THRESHOLDS: usize = 100_000;
 
 /// Windows of four kinds: uniform, near the centre, all at a bound, and one step around the bounds.
 fn windows(bounds: &[(i32, i32)], count: usize, rng: &mut ChaCha8Rng) -> Vec<Vec<i32>> {
@@ -33,6 +35,40 @@ fn check(network: &IntegerNetwork, count: usize, dtype: DType) {
     }
 }
 
+/// Windows that close in on thresholds: between one that scores below and one that does not, the middle, again and
+/// again, down to two windows that differ in one feature by one step and lie on either side.
+fn around(network: &IntegerNetwork, thresholds: &[i64], count: usize, rng: &mut ChaCha8Rng) -> Vec<Vec<i32>> {
+    let mut found = Vec::with_capacity(count + 32);
+    for &threshold in thresholds.iter().cycle() {
+        if found.len() >= count {
+            break;
+        }
+        let reaches = |window: &[i32]| network.score(window).unwrap() >= threshold;
+        let (above, below): (Vec<_>, Vec<_>) =
+            windows(network.input_bounds(), 8, rng).into_iter().partition(|window| reaches(window));
+        let Some(mut ends) = above.into_iter().zip(below).next() else { continue };
+        while let Some(middle) = between(&ends.0, &ends.1) {
+            *(if reaches(&middle) { &mut ends.0 } else { &mut ends.1 }) = middle.clone();
+            found.push(middle);
+        }
+        found.extend([ends.0, ends.1]);
+    }
+    found
+}
+
+/// A window between two: half-way, or where no feature differs by more than a step, with half of the differing features.
+fn between(one: &[i32], other: &[i32]) -> Option<Vec<i32>> {
+    let halfway: Vec<i32> = one.iter().zip(other).map(|(&one, &other)| one + (other - one) / 2).collect();
+    if halfway != one {
+        return Some(halfway);
+    }
+    let differing: Vec<usize> = (0..one.len()).filter(|&index| one[index] != other[index]).collect();
+    let (half, _) = differing.split_at(differing.len() / 2);
+    let mut mixed = one.to_vec();
+    half.iter().for_each(|&index| mixed[index] = other[index]);
+    (!half.is_empty()).then_some(mixed)
+}
+
 /// A random network whose neurons fill a share of the circuit's range in the worst case.
 fn random_network(dims: &[usize], fill: f64, rng: &mut ChaCha8Rng) -> IntegerNetwork {
     let input_bounds = vec![(-32_768, 32_767); dims[0]];
@@ -53,6 +89,27 @@ fn random_network(dims: &[usize], fill: f64, rng: &mut ChaCha8Rng) -> IntegerNet
 #[test]
 fn the_shipped_model_scores_as_the_reference() {
     check(ModelPackage::default_model().network(), WINDOWS, DType::F64);
+}
+
+/// Where one unit decides: at every threshold of the shipped model.
+#[test]
+fn the_shipped_model_scores_as_the_reference_around_its_thresholds() {
+    let model = ModelPackage::default_model();
+    let point = &model.card().operating_points.model;
+    let thresholds: Vec<i64> =
+        std::iter::once(point.threshold).chain(point.budgets.iter().filter_map(|budget| budget.threshold)).collect();
+    let mut rng = ChaCha8Rng::seed_from_u64(19);
+    let windows = around(model.network(), &thresholds, WINDOWS_AROUND_THRESHOLDS, &mut rng);
+    let engine = CandleEngine::new(model.network(), &Device::Cpu).unwrap();
+    let scores = engine.score_batch(&windows).unwrap();
+    let expected: Vec<i64> = windows.iter().map(|window| model.network().score(window).unwrap()).collect();
+    assert!(scores == expected, "the engine differs from the reference");
+
+    let near = |score: i64, distance: u64| thresholds.iter().any(|threshold| score.abs_diff(*threshold) <= distance);
+    let count = |distance| scores.iter().filter(|&&score| near(score, distance)).count();
+    assert!(windows.len() >= WINDOWS_AROUND_THRESHOLDS);
+    assert!(count(1) > WINDOWS_AROUND_THRESHOLDS / 10, "{} within a unit of a threshold", count(1));
+    assert!(count(100) > WINDOWS_AROUND_THRESHOLDS / 3, "{} within a tenth of a logit", count(100));
 }
 
 #[test]
