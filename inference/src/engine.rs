@@ -5,13 +5,20 @@
 //! multiply-add make no difference, and the engine gives the reference's scores on every device.
 
 use candle_core::{DType, Device, Tensor};
+use serde::Serialize;
 
 use crate::network::{self, IntegerNetwork, NetworkError, SHIFT};
 
-/// Largest magnitude up to which `f32` represents every integer.
-const F32_EXACT: i64 = 1 << 24;
-/// Largest magnitude up to which `f64` represents every integer.
-const F64_EXACT: i64 = 1 << 53;
+/// A float type that holds a network's sums exactly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Accumulator {
+    /// Every integer up to 2^24.
+    F32,
+    /// Every integer up to 2^53.
+    F64,
+}
+
 /// Rows computed at once: larger batches are split, so that one call's memory is bounded.
 const BATCH_ROWS_MAX: usize = 4096;
 
@@ -56,13 +63,31 @@ pub enum EngineError {
     Device(#[from] candle_core::Error),
 }
 
+impl Accumulator {
+    /// The narrowest that holds every sum up to this magnitude, or a refusal.
+    pub fn of(partial_sum_max: i64) -> Result<Self, EngineError> {
+        match partial_sum_max {
+            ..=0x100_0000 => Ok(Self::F32),
+            0x100_0001..=0x20_0000_0000_0000 => Ok(Self::F64),
+            _ => Err(EngineError::NotExact),
+        }
+    }
+
+    /// `f32` or `f64`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::F64 => "f64",
+        }
+    }
+}
+
 impl CandleEngine {
     /// Puts a network on a device, in the narrowest float type that computes it exactly.
     pub fn new(network: &IntegerNetwork, device: &Device) -> Result<Self, EngineError> {
-        let dtype = match network.partial_sum_max() {
-            sum if sum <= F32_EXACT => DType::F32,
-            sum if sum <= F64_EXACT => DType::F64,
-            _ => return Err(EngineError::NotExact),
+        let dtype = match Accumulator::of(network.partial_sum_max())? {
+            Accumulator::F32 => DType::F32,
+            Accumulator::F64 => DType::F64,
         };
         let layers = network.layers().iter().zip(network.dims());
         let layers =

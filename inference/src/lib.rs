@@ -11,9 +11,11 @@
 
 pub mod explain;
 pub mod guard;
+pub mod kernel;
 pub mod metrics;
 pub mod network;
 pub mod news2;
+pub mod onnx;
 pub mod package;
 pub mod quantise;
 pub mod schema;
@@ -23,11 +25,15 @@ pub mod sirs;
 mod sequence;
 
 #[cfg(feature = "candle")]
+pub mod certify;
+#[cfg(feature = "candle")]
 pub mod dataset;
 #[cfg(feature = "candle")]
 pub mod engine;
 #[cfg(feature = "candle")]
 pub mod evaluate;
+#[cfg(feature = "candle")]
+pub mod serve;
 #[cfg(feature = "candle")]
 pub mod train;
 

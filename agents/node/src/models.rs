@@ -1,4 +1,8 @@
-//! Model packages on the command line: load, train, evaluate.
+//! Model packages on the command line: load, train, evaluate, certify, exchange with other tools.
+
+mod exchange;
+mod features;
+mod fidelity;
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -11,6 +15,10 @@ use hygeia_inference::train::{Progress, TrainConfig};
 
 use crate::alarm::Triaged;
 use crate::cli::{EvaluateArgs, ModelFamily, TrainArgs};
+
+pub use exchange::{export, import};
+pub use features::features;
+pub use fidelity::quantize;
 
 /// Reports go here unless a directory is named.
 const REPORTS: &str = "target/evaluation";

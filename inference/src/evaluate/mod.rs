@@ -18,10 +18,11 @@ use std::path::Path;
 use candle_core::Device;
 
 use crate::dataset::DatasetError;
-use crate::engine::{CandleEngine, EngineError};
+use crate::engine::EngineError;
 use crate::metrics::{self, Alarm, Outcomes};
 use crate::package::{Calibration, ModelPackage};
 use crate::score::{ByScore, ScoreName};
+use crate::serve::ServingEngine;
 use crate::train::score_table;
 
 use cohort::Cohort;
@@ -55,7 +56,7 @@ pub enum EvaluateError {
 pub fn evaluate(package: &ModelPackage, data: &Path, alarm: &dyn Alarm) -> Result<Report, EvaluateError> {
     let cohort = Cohort::read(data, package.schema())?;
     let table = &cohort.table;
-    let engine = CandleEngine::new(package.network(), &Device::Cpu)?;
+    let engine = ServingEngine::new(package.network(), &Device::Cpu)?;
     let scores = table.scores(score_table(&engine, table)?, &package.baselines().logistic);
     let range = range::report(package, table, scores.get(ScoreName::Model))?;
     let probabilities = probabilities(package, &scores);

@@ -32,6 +32,7 @@ pub use float::{decode_float, encode_float, float_tensor_name};
 
 use crate::guard::Guard;
 use crate::network::IntegerNetwork;
+use crate::quantise::FloatLayer;
 use crate::schema::FeatureSchema;
 
 /// The files of a package, in the order they are hashed.
@@ -287,6 +288,11 @@ impl ModelPackage {
     /// What the model is compared with.
     pub fn baselines(&self) -> &Baselines {
         &self.baselines
+    }
+
+    /// The float layers the integers were rounded from.
+    pub fn float_layers(&self) -> Result<Vec<FloatLayer>, PackageError> {
+        decode_float(&self.files[3])
     }
 
     /// Model card.

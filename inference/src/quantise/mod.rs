@@ -5,10 +5,12 @@
 //! ranges. Only when the score itself could leave its range is the output scaled, which keeps the order of scores.
 //! Neurons that share their weights share the factor: all steps of a channel of a convolution.
 
+mod scale;
 mod wide;
 
 use crate::network::{IntegerNetwork, NetworkError, SHIFT, steps_out};
 
+pub use scale::{Scaled, quantise_scaled};
 use wide::Wide;
 
 /// 1.0 as a weight or an activation.
@@ -68,16 +70,32 @@ pub enum QuantiseError {
 ///
 /// The network has a layer for each one with weights: pooling is folded into the dense layer after it.
 pub fn quantise(layers: &[FloatLayer], input_bounds: &[(i32, i32)]) -> Result<IntegerNetwork, QuantiseError> {
+    network_of(folded(layers, input_bounds.len())?, input_bounds)
+}
+
+/// The factors of a network's neurons against the float layers it was rounded from: by layer, then output or output
+/// channel. They are told from the weights, so rounding leaves them slightly off.
+pub fn factors_of(layers: &[FloatLayer], network: &IntegerNetwork) -> Result<Vec<Vec<f64>>, QuantiseError> {
+    let folded = folded(layers, network.input_bounds().len())?;
+    Ok(wide::factors_between(&folded, network.layers()))
+}
+
+/// The layers with weights, after a check that all of these are numbers.
+fn folded(layers: &[FloatLayer], inputs: usize) -> Result<Vec<Wide>, QuantiseError> {
     let finite = |layer: &FloatLayer| {
         let (weights, bias) = layer.parameters();
         weights.iter().flatten().chain(bias).all(|weight| weight.is_finite())
     };
-    if let Some(index) = layers.iter().position(|layer| !finite(layer)) {
-        return Err(QuantiseError::NotFinite(index));
+    match layers.iter().position(|layer| !finite(layer)) {
+        Some(index) => Err(QuantiseError::NotFinite(index)),
+        None => fold(layers, inputs),
     }
-    let mut wide = fold(layers, input_bounds.len())?;
-    wide::fit(&mut wide, input_bounds);
-    let integers = wide.iter().map(Wide::round).collect();
+}
+
+/// Brings layers into the circuit's ranges and rounds them.
+fn network_of(mut layers: Vec<Wide>, input_bounds: &[(i32, i32)]) -> Result<IntegerNetwork, QuantiseError> {
+    wide::fit(&mut layers, input_bounds);
+    let integers = layers.iter().map(Wide::round).collect();
     Ok(IntegerNetwork::new(integers, input_bounds.to_vec())?)
 }
 

@@ -112,3 +112,48 @@ fn layers_that_do_not_fit_are_refused() {
     let refused = quantise(&[ragged], &[(-4096, 4096); 6]).unwrap_err();
     assert_eq!(refused, NetworkError::Shape { layer: 0, neuron: 0 }.into());
 }
+
+/// A neuron whose output is large and whose weight in the next layer is tiny: as it stands that weight rounds to 0.
+#[test]
+fn scales_are_chosen_where_they_help() {
+    let first = FloatDense { weights: vec![vec![0.001, 0.0], vec![0.0, 2.0]], bias: vec![0.0, 0.0] };
+    let second = FloatDense { weights: vec![vec![900.0, 0.0004]], bias: vec![0.0] };
+    let layers = [first.into(), second.into()];
+    let bounds = [(-8192, 8192); 2];
+    let mut draw = Sequence::new(6);
+    let rows: Vec<Vec<i32>> =
+        (0..500).map(|_| (0..2).map(|_| ((next(&mut draw) - 0.5) * 16_000.0) as i32).collect()).collect();
+    let scaled = quantise_scaled(&layers, &bounds, &rows).unwrap();
+    assert!(scaled.error_mean_before > 0.1 && scaled.error_mean < 0.01, "{scaled:?}");
+    let [exponents] = scaled.exponents.as_slice() else { panic!("one hidden layer") };
+    assert!(exponents[0] > 0 && exponents[1] < 0, "{exponents:?}");
+    assert_eq!((exponents.len(), scaled.rows), (2, 500));
+    let factors = factors_of(&layers, &scaled.network).unwrap();
+    for (factor, exponent) in factors[0].iter().zip(exponents) {
+        assert!((factor.log2() - f64::from(*exponent)).abs() < 0.1, "{factors:?}");
+    }
+    // The error told is that of the network handed back, and the same rows give the same network.
+    let error = |row: &Vec<i32>| (scaled.network.score(row).unwrap() as f64 / ONE - float_score(&layers, row)).abs();
+    assert!((rows.iter().map(error).sum::<f64>() / 500.0 - scaled.error_mean).abs() < 1e-12);
+    assert_eq!(quantise_scaled(&layers, &bounds, &rows).unwrap().network, scaled.network);
+}
+
+#[test]
+fn scales_of_convolutions_are_shared_by_steps() {
+    let mut draw = Sequence::new(8);
+    let layers = convolutions(1.0, &mut draw);
+    let rows: Vec<Vec<i32>> =
+        (0..200).map(|_| (0..12).map(|_| ((next(&mut draw) - 0.5) * 8192.0) as i32).collect()).collect();
+    let scaled = quantise_scaled(&layers, &[(-4096, 4096); 12], &rows).unwrap();
+    assert_eq!(scaled.exponents.iter().map(Vec::len).collect::<Vec<_>>(), [4, 3, 5]);
+    assert!(scaled.error_mean < scaled.error_mean_before, "{scaled:?}");
+    assert_eq!(scaled.network.dims(), [12, 16, 9, 5, 1]);
+}
+
+#[test]
+fn scales_need_rows_that_are_inputs() {
+    let refused = quantise_scaled(&layers(0.75), &[(-4096, 4096); 2], &[vec![0, 5000]]).unwrap_err();
+    assert_eq!(refused, NetworkError::InputOutOfBounds(1).into());
+    let none = quantise_scaled(&layers(0.75), &[(-4096, 4096); 2], &[]).unwrap();
+    assert_eq!(none.network, quantise(&layers(0.75), &[(-4096, 4096); 2]).unwrap());
+}

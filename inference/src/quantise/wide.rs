@@ -9,6 +9,7 @@ const FILL: f64 = 0.97;
 const HALF: f64 = (1u64 << (SHIFT - 1)) as f64;
 
 /// A layer with weights.
+#[derive(Clone)]
 pub(super) struct Wide {
     conv: Option<Shape>,
     weights: Vec<Vec<f64>>,
@@ -115,6 +116,45 @@ pub(super) fn fit(layers: &mut [Wide], input_bounds: &[(i32, i32)]) {
             |(&(low, high), factor): (&(f64, f64), &f64)| ((low * factor).max(0.0), (high * factor).max(0.0));
         intervals = reached.iter().zip(factors.iter().cycle()).map(rectified).collect();
     }
+}
+
+/// Scales what each hidden layer gives by powers of two, and takes it back in the next.
+pub(super) fn scale(layers: &mut [Wide], exponents: &[Vec<i8>]) {
+    for (index, exponents) in exponents.iter().enumerate() {
+        let factors: Vec<f64> = exponents.iter().map(|&exponent| 2f64.powi(i32::from(exponent))).collect();
+        layers[index].scale_outputs(&factors);
+        if let Some(next) = layers.get_mut(index + 1) {
+            next.unscale_inputs(&factors);
+        }
+    }
+}
+
+/// By layer and row, how much larger the integers' weights are than the floats', inputs scaled alike.
+pub(super) fn factors_between(layers: &[Wide], integers: &[Layer]) -> Vec<Vec<f64>> {
+    let mut before = vec![1.0];
+    let mut of_layer = |(wide, layer): (&Wide, &Layer)| {
+        let factor = |(row, integers): (&Vec<f64>, &Vec<i32>)| {
+            let floats = || row.iter().zip(before.iter().cycle()).map(|(weight, before)| weight / before * ONE);
+            let norm: f64 = floats().map(|weight| weight * weight).sum();
+            let product: f64 = floats().zip(integers).map(|(float, &integer)| float * f64::from(integer)).sum();
+            // A neuron without weights, or whose weights all round to 0, has no scale to speak of.
+            if product > 0.0 { product / norm } else { 1.0 }
+        };
+        before = wide.weights.iter().zip(layer.weights()).map(factor).collect();
+        before.clone()
+    };
+    layers.iter().zip(integers).map(&mut of_layer).collect()
+}
+
+/// For each hidden layer the number of neurons after which factors repeat. Ends before a layer that does not fit.
+pub(super) fn periods(layers: &[Wide], inputs: usize) -> Vec<usize> {
+    let (mut width, mut periods) = (inputs, Vec::new());
+    for pair in layers.windows(2) {
+        let Some(neurons) = pair[0].outputs(width).filter(|&neurons| neurons > 0) else { break };
+        periods.push(period(&pair[0], Some(&pair[1]), neurons));
+        width = neurons;
+    }
+    periods
 }
 
 /// After how many neurons of a layer factors repeat: neurons share one when they share weights, in the layer itself or

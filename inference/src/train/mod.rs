@@ -12,7 +12,8 @@ mod fit;
 mod logistic;
 mod network;
 mod operate;
-mod report;
+mod origin;
+mod package;
 mod teacher;
 
 use std::path::{Path, PathBuf};
@@ -20,15 +21,18 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::dataset::{self, DatasetError, Stay, Table};
-use crate::engine::{CandleEngine, EngineError};
-use crate::guard::{self, Guard, SpaceError};
+use crate::engine::EngineError;
+use crate::guard::SpaceError;
 use crate::metrics::{Alarm, EveryHour};
-use crate::network::IntegerNetwork;
-use crate::package::{ModelPackage, PackageError, PackageParts, TrainingRecord, encode_float};
-use crate::quantise::{QuantiseError, quantise};
+use crate::package::{ModelPackage, PackageError};
+use crate::quantise::QuantiseError;
+use crate::schema::FeatureSchema;
+use crate::serve::ServingEngine;
 
 pub use config::{Architecture, Teacher, TrainConfig};
-use fit::Fitted;
+use origin::Origin;
+use package::package;
+pub use package::{Import, import, origin_of, requantise};
 
 /// How far training has come.
 #[derive(Clone, Debug)]
@@ -110,6 +114,14 @@ pub enum TrainError {
     /// The engine failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// A model takes another number of inputs than the schema has features.
+    #[error("the model takes {model} inputs, the schema has {schema} features")]
+    Inputs {
+        /// Inputs of the model.
+        model: usize,
+        /// Features of the schema.
+        schema: usize,
+    },
     /// The logistic regression for comparison is not determined by the data.
     #[error("no logistic regression fits the data")]
     Logistic,
@@ -130,65 +142,15 @@ pub fn train_with(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<ModelPackage, TrainError> {
     config.check()?;
-    let split = Split::read(config)?;
+    let split = Split::read(&config.data, &config.schema, config.selection_percent)?;
     progress(Progress::Read { stays_fitted: split.fit.stays(), stays_selection: split.selection.stays() });
     let fitted = fit::fit(config, &split, progress)?;
-    package(config, &split, fitted, alarm)
-}
-
-/// Quantises what was fitted, chooses thresholds, calibrates and writes the card.
-fn package(config: &TrainConfig, split: &Split, fitted: Fitted, alarm: &dyn Alarm) -> Result<ModelPackage, TrainError> {
-    let selection = &split.selection;
-    let network = quantise(&fitted.layers, &config.schema.bounds())?;
-    let scores = score_table(&CandleEngine::new(&network, &candle_core::Device::Cpu)?, selection)?;
-    let fidelity = report::fidelity(&fitted.layers, selection, &scores);
-    let training = TrainingRecord {
-        method: report::method(config),
-        seed: config.seed,
-        data_hash: hash_file(&config.data)?,
-        stays_fitted: split.fit.stays(),
-        stays_selection: selection.stays(),
-        stays_septic: split.fit.stays_septic() + selection.stays_septic(),
-        rows: split.fit.rows() + selection.rows(),
-        epoch_best: fitted.epoch_best,
-        epochs: fitted.epochs,
-        quantisation_error_max: fidelity.error_max,
-        quantisation_auroc_loss: fidelity.auroc_loss,
-    };
-    let logistic = logistic::fit(&split.fit)?;
-    let guard = fit_guard(&network, split)?;
-    let decided = operate::decide(selection, scores, logistic, alarm)?;
-    let card = report::card(config, &network, training, alarm, decided.operating_points, decided.figures);
-    Ok(ModelPackage::assemble(PackageParts {
-        schema: config.schema.clone(),
-        network,
-        calibration: decided.calibration,
-        baselines: decided.baselines,
-        float: encode_float(&fitted.layers)?,
-        card,
-        guard,
-    })?)
-}
-
-/// Every fourth hour is enough to tell what is usual: neighbouring hours are alike.
-const GUARD_EVERY: usize = 4;
-
-/// The guard of a network: usual windows from the stays that were fitted, limits from those that were not.
-fn fit_guard(network: &IntegerNetwork, split: &Split) -> Result<Guard, TrainError> {
-    let windows = |table: &Table| -> Result<Vec<_>, TrainError> {
-        let window = |row| {
-            let features: Vec<i32> = table.features(row).iter().copied().map(i32::from).collect();
-            let evaluation = network.evaluate(&features).map_err(QuantiseError::from)?;
-            Ok((features, evaluation.activations))
-        };
-        (0..table.rows()).step_by(GUARD_EVERY).map(window).collect()
-    };
-    let (training, held_back) = (windows(&split.fit)?, windows(&split.selection)?);
-    Ok(guard::fit(&network.dims(), training.iter(), held_back.iter())?)
+    let origin = Origin::trained(config, &fitted);
+    package(&config.data, &config.schema, &split, fitted.layers, origin, alarm)
 }
 
 /// Scores of every row of a table.
-pub(crate) fn score_table(engine: &CandleEngine, table: &Table) -> Result<Vec<i64>, EngineError> {
+pub(crate) fn score_table(engine: &ServingEngine, table: &Table) -> Result<Vec<i64>, EngineError> {
     let mut scores = Vec::with_capacity(table.rows());
     let rows: Vec<usize> = (0..table.rows()).collect();
     for chunk in rows.chunks(SCORE_ROWS) {
@@ -211,14 +173,14 @@ struct Split {
 }
 
 impl Split {
-    fn read(config: &TrainConfig) -> Result<Self, TrainError> {
-        let [fit, selection] = [(); 2].map(|()| Table::new(&config.schema));
+    fn read(data: &Path, schema: &FeatureSchema, selection_percent: u8) -> Result<Self, TrainError> {
+        let [fit, selection] = [(); 2].map(|()| Table::new(schema));
         let mut split = Self { fit, fit_ids: Vec::new(), selection };
-        dataset::read(&config.data, |stay: Stay| {
-            if is_selection(&stay.id, config) {
-                split.selection.push(&stay, &config.schema);
+        dataset::read(data, |stay: Stay| {
+            if is_selection(&stay.id, selection_percent) {
+                split.selection.push(&stay, schema);
             } else {
-                split.fit.push(&stay, &config.schema);
+                split.fit.push(&stay, schema);
                 split.fit_ids.push(stay.id);
             }
         })?;
@@ -253,8 +215,8 @@ impl Split {
 }
 
 /// The share does not depend on the seed, so that runs with other seeds can be compared.
-fn is_selection(id: &str, config: &TrainConfig) -> bool {
-    bucket("hygeia/selection/v1/", id) % 100 < u16::from(config.selection_percent)
+fn is_selection(id: &str, selection_percent: u8) -> bool {
+    bucket("hygeia/selection/v1/", id) % 100 < u16::from(selection_percent)
 }
 
 /// A number that depends on the identifier alone, for a purpose of its own.

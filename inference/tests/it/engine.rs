@@ -2,25 +2,16 @@
 
 use candle_core::{DType, Device};
 use hygeia_inference::engine::{CandleEngine, EngineError};
-use hygeia_inference::{Conv1d, Dense, IntegerNetwork, Layer, ModelPackage, NetworkError};
-use rand::{Rng, SeedableRng, seq::SliceRandom};
+use hygeia_inference::{IntegerNetwork, ModelPackage, NetworkError};
+use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
+
+use crate::networks::{random_convolutions, random_network, windows};
 
 /// Windows drawn for the shipped model, of each sort.
 const WINDOWS: usize = 12_000;
 /// Windows at and around the thresholds of the shipped model.
 const WINDOWS_AROUND_THRESHOLDS: usize = 100_000;
-
-/// Windows of four kinds: uniform, near the centre, all at a bound, and one step around the bounds.
-fn windows(bounds: &[(i32, i32)], count: usize, rng: &mut ChaCha8Rng) -> Vec<Vec<i32>> {
-    let value = |kind: usize, &(low, high): &(i32, i32), rng: &mut ChaCha8Rng| match kind % 4 {
-        0 => rng.gen_range(low..=high),
-        1 => rng.gen_range(low / 4..=high / 4),
-        2 => *[low, high].choose(rng).unwrap(),
-        _ => *[low, (low + 1).min(high), 0.clamp(low, high), (high - 1).max(low), high].choose(rng).unwrap(),
-    };
-    (0..count).map(|kind| bounds.iter().map(|bound| value(kind, bound, rng)).collect()).collect()
-}
 
 fn check(network: &IntegerNetwork, count: usize, dtype: DType) {
     let mut rng = ChaCha8Rng::seed_from_u64(7);
@@ -69,23 +60,6 @@ fn between(one: &[i32], other: &[i32]) -> Option<Vec<i32>> {
     (!half.is_empty()).then_some(mixed)
 }
 
-/// A random network whose neurons fill a share of the circuit's range in the worst case.
-fn random_network(dims: &[usize], fill: f64, rng: &mut ChaCha8Rng) -> IntegerNetwork {
-    let input_bounds = vec![(-32_768, 32_767); dims[0]];
-    let mut reach = 32_768f64;
-    let mut layers = Vec::new();
-    for pair in dims.windows(2) {
-        let target = fill * f64::from(1 << 30);
-        let weight_max = (target / (reach * pair[0] as f64)).max(1.0) as i32;
-        let weights = (0..pair[1])
-            .map(|_| (0..pair[0]).map(|_| *[-weight_max, weight_max - 1, weight_max].choose(rng).unwrap()).collect())
-            .collect();
-        layers.push(Dense { weights, bias: (0..pair[1]).map(|_| rng.gen_range(-1000..1000)).collect() }.into());
-        reach = (reach * pair[0] as f64 * f64::from(weight_max) / 1024.0).max(1.0);
-    }
-    IntegerNetwork::new(layers, input_bounds).unwrap()
-}
-
 #[test]
 fn the_shipped_model_scores_as_the_reference() {
     check(ModelPackage::default_model().network(), WINDOWS, DType::F64);
@@ -120,24 +94,6 @@ fn random_networks_that_fill_the_range_score_as_the_reference() {
         assert!(network.partial_sum_max() > 1 << 29, "the range is not filled");
         check(&network, 4_000, DType::F64);
     }
-}
-
-/// Two convolutions over 24 steps of 8 channels and a dense layer, with weights that fill a share of the range.
-fn random_convolutions(fill: f64, rng: &mut ChaCha8Rng) -> IntegerNetwork {
-    let input_bounds = vec![(-8_192, 8_191); 24 * 8];
-    let mut reach = 8_192f64;
-    let mut weights = |outputs: usize, terms: usize| -> Vec<Vec<i32>> {
-        let weight_max = (fill * f64::from(1 << 30) / (reach * terms as f64)).max(1.0) as i32;
-        reach = (reach * terms as f64 * f64::from(weight_max) / 1024.0).max(1.0);
-        (0..outputs).map(|_| (0..terms).map(|_| rng.gen_range(-weight_max..=weight_max)).collect()).collect()
-    };
-    let layers: Vec<Layer> = vec![
-        Conv1d { channels: 8, kernel: 3, weights: weights(16, 24), bias: (0..16).map(|i| i * 900 - 500).collect() }
-            .into(),
-        Conv1d { channels: 16, kernel: 3, weights: weights(5, 48), bias: vec![-9_000, 7, 0, 1, 2] }.into(),
-        Dense { weights: weights(1, 100), bias: vec![-77] }.into(),
-    ];
-    IntegerNetwork::new(layers, input_bounds).unwrap()
 }
 
 #[test]

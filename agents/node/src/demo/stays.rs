@@ -69,6 +69,11 @@ impl Stay {
     }
 }
 
+/// Whether a directory holds stays in this layout.
+pub fn is_clif(dir: &Path) -> bool {
+    dir.join("clif_vitals.parquet").is_file()
+}
+
 /// Reads up to `count` stays, cut to `hours_max` hours each: the first in the data set's order that last half a day.
 pub fn read(dir: &Path, count: usize, hours_max: u32) -> Result<Vec<Stay>, StaysError> {
     let intensive_care = intensive_care_intervals(dir)?;

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota, RateLimiter};
-use hygeia_inference::engine::CandleEngine;
 use hygeia_inference::package::ModelPackage;
+use hygeia_inference::serve::ServingEngine;
 use hygeia_protocol::message::{Alert, AttestedWindow, B32, Message, ProofMode, ProofRequest, ScoredWindow, V1};
 use hygeia_protocol::subject::{self, Partition, Stream};
 use hygeia_protocol::time::Timestamp;
@@ -47,7 +47,7 @@ pub async fn run(site: Site, args: SentinelArgs) -> Result<()> {
     let approved = wait_for_approval(&site, &registries, model_hash).await?;
     tracing::info!(model = hex::encode(model_hash), policies = approved, "sentinel runs an approved model");
     let mut sentinel = Sentinel {
-        engine: CandleEngine::new(model.network(), &candle_core::Device::Cpu)?,
+        engine: ServingEngine::new(model.network(), &candle_core::Device::Cpu)?,
         memory: CaseMemory::open(args.qdrant.as_deref(), &hex::encode(model_hash))?,
         ward: args.ward,
         model_hash: B32::new(model_hash),
@@ -94,7 +94,7 @@ struct Sentinel {
     model_hash: B32,
     /// Hash of the model's feature schema, likewise.
     schema_hash: B32,
-    engine: CandleEngine,
+    engine: ServingEngine,
     memory: CaseMemory,
     registries: Registries,
     triage: HashMap<(B32, B32), Triage>,
@@ -302,7 +302,7 @@ impl Sentinel {
             score: scored.score,
             commitment: window.commitment,
             scored_at_ms: now_ms(),
-            engine: format!("candle-cpu-{}", self.engine.dtype().as_str()),
+            engine: self.engine.name(),
             outcome: outcome.to_owned(),
             outside_validated_range: scored.outside_validated_range,
         };

@@ -38,10 +38,17 @@ fn write_training(card: &ModelCard, out: &mut String) -> Result {
     if let Some(hash) = &run.data_hash {
         writeln!(out, "- training file SHA-256: `{hash}`")?;
     }
-    writeln!(out, "- seed {}, {} epochs, weights of epoch {} kept", run.seed, run.epochs, run.epoch_best)?;
+    if run.epochs > 0 {
+        writeln!(out, "- seed {}, {} epochs, weights of epoch {} kept", run.seed, run.epochs, run.epoch_best)?;
+    }
+    // Without epochs the weights were trained elsewhere.
+    let (used, kept) = match run.epochs {
+        0 => ("for scales, baselines and guard", "thresholds and calibration"),
+        _ => ("fitted", "early stopping, thresholds and calibration"),
+    };
     writeln!(
         out,
-        "- {} stays fitted, {} kept for early stopping, thresholds and calibration; {} septic, {} hourly rows in all",
+        "- {} stays {used}, {} kept for {kept}; {} septic, {} hourly rows in all",
         run.stays_fitted, run.stays_selection, run.stays_septic, run.rows
     )?;
     writeln!(
