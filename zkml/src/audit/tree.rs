@@ -78,7 +78,7 @@ impl AuditTree {
         let tag = node_tag(slots);
         let mut digests = leaves;
         for node in 0..slots - 1 {
-            let digest = poseidon::hash(tag, &[digests[2 * node], digests[2 * node + 1]]);
+            let digest = hash_children(tag, [digests[2 * node], digests[2 * node + 1]]);
             digests.push(digest);
         }
         Self { digests, leaves: slots, count: u32::try_from(count).expect("a batch has at most 4,096 windows") }
@@ -113,6 +113,7 @@ pub(super) fn leaf(window: &PublicInputs) -> Fr {
 /// One step towards the root: which id lies beside, and on which side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Step {
+    /// Id of the sibling.
     pub sibling: usize,
     /// Whether the sibling is the left one.
     pub sibling_is_left: bool,

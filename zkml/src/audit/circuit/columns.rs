@@ -26,7 +26,9 @@ pub struct Columns {
     pub fraction: Column<Advice>,
     /// Phase 2. Running sum over all fractions and, on the totals, over sums times factors.
     pub balance: Column<Advice>,
-    /// Constants of the hash; the last one also tells the digest of a node from that of a leaf.
+    /// Constants of the hash. The last one has a use beside four partial rounds only; beside full rounds it is a number of
+    /// a range table (below 2^10 on rows of neurons, below 2^6 on rows of features), and where a digest comes out it says
+    /// whether that counts without a flag.
     pub constants: [Column<Fixed>; 4],
     /// The unit's code beside a full round.
     pub full: Column<Fixed>,
@@ -40,8 +42,6 @@ pub struct Columns {
     pub unit: Column<Fixed>,
     /// Codes of [`stage`](super::codes::stage).
     pub stage: Column<Fixed>,
-    /// Range tables: the numbers below 2^10 on rows of neurons, those below 2^6 on rows of features.
-    pub table: Column<Fixed>,
     /// Coefficients of the equations, by equation (a window's rows for each) and place.
     pub coefficients: [Column<Fixed>; 2],
     /// Root, then count.
@@ -71,7 +71,7 @@ impl Columns {
         let factors = std::array::from_fn(|_| meta.advice_column_in(SecondPhase));
         let [fraction, balance] = std::array::from_fn(|_| meta.advice_column_in(SecondPhase));
         let constants = std::array::from_fn(|_| meta.fixed_column());
-        let [full, four, feed, bus, unit, stage, table] = std::array::from_fn(|_| meta.fixed_column());
+        let [full, four, feed, bus, unit, stage] = std::array::from_fn(|_| meta.fixed_column());
         let coefficients = std::array::from_fn(|_| meta.fixed_column());
         Self {
             state,
@@ -90,7 +90,6 @@ impl Columns {
             bus,
             unit,
             stage,
-            table,
             coefficients,
             public,
             equation_challenge,
@@ -104,7 +103,7 @@ impl Columns {
 /// One row of the fixed columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct FixedRow {
-    /// Constants of the hash.
+    /// Constants of the hash, a table's number, or whether a digest counts.
     pub constants: [Fr; 4],
     /// Code of the unit beside a full round.
     pub full: u64,
@@ -118,8 +117,6 @@ pub struct FixedRow {
     pub unit: u64,
     /// Code.
     pub stage: u64,
-    /// Number of a range table.
-    pub table: u64,
     /// Coefficients of an equation.
     pub coefficients: [Fr; 2],
 }

@@ -107,8 +107,8 @@ impl Layout {
             [rows_with_table(false).take(1 << LIMB_BITS).collect(), rows_with_table(true).take(1 << UPPER_INPUT_BITS).collect()];
         for table in &tables {
             let table: &Vec<usize> = table;
-            for (number, &row) in (0..).zip(table) {
-                self.fixed[row].table = number;
+            for (number, &row) in (0_u64..).zip(table) {
+                self.fixed[row].constants[3] = Fr::from(number);
             }
         }
         self.tables = tables;

@@ -102,7 +102,7 @@ fn configure(meta: &mut ConstraintSystem<Fr>, plan: &AuditPlan) -> Columns {
 
 /// All that the second phase holds.
 fn second_phase(layout: &Layout, witness: &Witness, challenges: &Challenges) -> Vec<SecondPhaseRow> {
-    sums::second_phase(layout, &witness.rows, &witness.public(), challenges)
+    sums::second_phase(layout, &witness.rows, witness.public().instances(), challenges)
 }
 
 /// Writes all columns. Regions of halo2-axiom begin at row 0, so rows here are rows of the circuit.
@@ -171,7 +171,6 @@ fn assign_fixed_columns(region: &mut Region<'_, Fr>, columns: &Columns, rows: &[
     assign(columns.bus, &|row| Fr::from(row.bus));
     assign(columns.unit, &|row| Fr::from(row.unit));
     assign(columns.stage, &|row| Fr::from(row.stage));
-    assign(columns.table, &|row| Fr::from(row.table));
     for (index, &column) in columns.coefficients.iter().enumerate() {
         assign(column, &|row| row.coefficients[index]);
     }

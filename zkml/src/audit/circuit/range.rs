@@ -11,7 +11,8 @@
 //! features, where it holds those below 2^6. A limb outside its table would leave a pole that no multiplicity can cancel.
 //! (Haböck, eprint 2022/1530; see [`circuit::range`](crate::circuit::range) for the argument in full.) Three fractions
 //! stand in a column of their own, the other two go straight into the balance, which also takes up the totals of the
-//! [`sums`](super::sums). Multiplicities stand in extra cells of the hash that full rounds leave free.
+//! [`sums`](super::sums). Multiplicities and tables stand in cells of the hash that full rounds leave
+//! free.
 
 use halo2_axiom::{
     halo2curves::{
@@ -42,7 +43,7 @@ pub fn configure(meta: &mut ConstraintSystem<Fr>, columns: &Columns) {
         let multiplicity = cells.query_advice(columns.extra[1], Rotation::cur());
         let range = cells.query_challenge(columns.range_challenge);
         let tag = cells.query_challenge(columns.table_challenge);
-        let [unit, bus, full, table] = [columns.unit, columns.bus, columns.full, columns.table]
+        let [unit, bus, full, table] = [columns.unit, columns.bus, columns.full, columns.constants[3]]
             .map(|column| cells.query_fixed(column, Rotation::cur()));
 
         let of_neuron = range.clone() + tag.clone();
@@ -101,7 +102,7 @@ fn poles(fixed: &FixedRow, row: &FirstPhaseRow, challenges: &Challenges) -> [Fr;
     let of_neuron = challenges.range + challenges.table;
     let of_unit = challenges.range + challenges.table * Fr::from(fixed.unit);
     let [first, second, third, last] = row.limbs;
-    [of_neuron + first, of_neuron + second, of_unit + third, of_unit + last, of_unit + Fr::from(fixed.table)]
+    [of_neuron + first, of_neuron + second, of_unit + third, of_unit + last, of_unit + fixed.constants[3]]
 }
 
 fn small(element: &Fr) -> Option<usize> {

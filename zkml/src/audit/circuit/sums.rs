@@ -31,10 +31,7 @@ use super::{
     layout::Layout,
     units::Limbs,
 };
-use crate::{
-    audit::tree::AuditPublic,
-    circuit::{codes::is, node::Number},
-};
+use crate::circuit::{codes::is, node::Number};
 
 /// Gates of sums, factors and their totals, and the ends of the balance.
 pub fn configure(meta: &mut ConstraintSystem<Fr>, columns: &Columns, period: usize) {
@@ -111,11 +108,12 @@ pub fn configure(meta: &mut ConstraintSystem<Fr>, columns: &Columns, period: usi
     });
 }
 
-/// All that the second phase holds: the windows, a period of totals, and the last row of the balance.
+/// All that the second phase holds: the windows, a period of totals, and the last row of the balance. `public` are root
+/// and count.
 pub fn second_phase(
     layout: &Layout,
     rows: &[FirstPhaseRow],
-    public: &AuditPublic,
+    public: [Fr; 2],
     challenges: &Challenges,
 ) -> Vec<SecondPhaseRow> {
     let period = layout.window.period;
@@ -127,7 +125,7 @@ pub fn second_phase(
         values[row + period].factors = next_factors(fixed, &second, challenges);
     }
     let fractions = super::range::fractions(&layout.fixed[..windows], rows, challenges);
-    let [root, count] = public.instances();
+    let [root, count] = public;
     let mut balance = challenges.equation * count - challenges.window * root;
     for row in 0..=windows + period {
         values[row].balance = balance;

@@ -14,10 +14,7 @@ use super::{
     window::{Feed, Unit},
 };
 use crate::{
-    audit::{
-        batch::AuditWindow,
-        tree::{AuditPublic, AuditTree},
-    },
+    audit::{AuditPublic, AuditTree, AuditWindow},
     statement::{Commitment, PublicInputs, Salt, StatementError, feature_digit, field_from_i64, pack},
 };
 
