@@ -22,10 +22,9 @@ fn main() {
     let start = Instant::now();
     let engine = open(package, keys.path());
     println!(
-        "keys of the shipped model made in {:.2} s: k = {}, proof of {} bytes",
+        "keys of the shipped model made in {:.2} s: {}",
         start.elapsed().as_secs_f64(),
-        NativeEngine::required_k(package.network()).expect("the model has a circuit"),
-        engine.verifying_key().proof_bytes(),
+        engine.verifying_key().plan(),
     );
     suite(&mut criterion, package, keys.path(), &engine);
     criterion.final_summary();

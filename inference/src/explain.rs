@@ -103,6 +103,9 @@ fn group_name(source: Source) -> &'static str {
         Source::PatientAge => "patient.age",
         Source::PatientSex => "patient.sex",
         Source::Hours | Source::HoursLog => "clock",
+        Source::UnitMedical | Source::UnitSurgical => "patient.unit",
+        Source::HoursBeforeIcuLog => "patient.hours_before_icu",
+        Source::Hourly(v, _) | Source::HourlyLog(v, _) => v.name(),
     }
 }
 

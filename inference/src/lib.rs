@@ -10,15 +10,22 @@
 //! Without the feature `candle` neither candle nor the readers of training data are compiled.
 
 pub mod explain;
+pub mod guard;
+pub mod kernel;
 pub mod metrics;
 pub mod network;
 pub mod news2;
+pub mod onnx;
 pub mod package;
 pub mod quantise;
 pub mod schema;
+pub mod score;
+pub mod sirs;
 
 mod sequence;
 
+#[cfg(feature = "candle")]
+pub mod certify;
 #[cfg(feature = "candle")]
 pub mod dataset;
 #[cfg(feature = "candle")]
@@ -26,9 +33,12 @@ pub mod engine;
 #[cfg(feature = "candle")]
 pub mod evaluate;
 #[cfg(feature = "candle")]
+pub mod serve;
+#[cfg(feature = "candle")]
 pub mod train;
 
 pub use explain::{Contribution, Explanation, explain};
-pub use network::{Dense, Evaluation, IntegerNetwork, NetworkError};
+pub use network::{Conv1d, Dense, Evaluation, IntegerNetwork, Layer, NetworkError};
 pub use package::{Calibration, ModelCard, ModelPackage, PackageError};
-pub use schema::{ClinicalState, Feature, FeatureSchema, Reading, SchemaError, Sex, Source, Variable};
+pub use schema::{ClinicalState, Feature, FeatureSchema, Reading, SchemaError, Sex, Source, Unit, Variable};
+pub use score::{ByScore, ScoreName};

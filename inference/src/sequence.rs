@@ -8,6 +8,12 @@ impl Sequence {
         Self(seed)
     }
 
+    /// What [`Sequence::new`] goes on from.
+    #[cfg(feature = "candle")]
+    pub(crate) fn state(&self) -> u64 {
+        self.0
+    }
+
     pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -20,6 +26,12 @@ impl Sequence {
     #[cfg(feature = "candle")]
     pub(crate) fn unit(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    /// Uniform below `bound`, but for the remainder's bias, which is of no account for bounds far below 2^64.
+    #[cfg(feature = "candle")]
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
+        (self.next() % bound as u64) as usize
     }
 
     /// Fisher-Yates. The bias of the remainder is of no account for lengths far below 2^64.

@@ -15,12 +15,11 @@ use crate::workspace::Workspace;
 const FILE: &str = "docs/dependency-graph.txt";
 
 /// The externals that an invariant of some crate speaks of, whoever depends on them.
-const WATCHED: [&str; 21] = [
+const WATCHED: [&str; 20] = [
     "alloy",
     "async-nats",
     "axum",
     "candle-core",
-    "candle-nn",
     "cudarc",
     "governor",
     "halo2-axiom",

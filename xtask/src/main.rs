@@ -7,6 +7,7 @@ mod chart;
 mod demo;
 mod r#gen;
 mod graph;
+mod onnx;
 mod process;
 mod report;
 mod setup;
@@ -20,7 +21,7 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
 use crate::report::Report;
-use crate::workspace::Workspace;
+use crate::workspace::{TOOLS_VARIABLE, Workspace};
 
 /// The project's tasks.
 #[derive(Parser)]
@@ -46,7 +47,7 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
-    /// Run the criterion suites, or the one named first; further flags go to criterion.
+    /// Run the benchmark suites, or the one named first; further flags go to it.
     Bench(Passed),
 }
 
@@ -102,6 +103,14 @@ fn bench(workspace: &Workspace, args: &[String]) -> Result<()> {
     // Profile and packages of the tests: a machine that has built those compiles the suites alone. Naming one package
     // would select other features of its dependencies and so compile them again.
     cargo.args(["bench", "--profile", "dev", "--workspace", "--bench", suite]);
+    if ["*", "serving"].contains(&suite) {
+        // The peer it measures is a tool, and candle is measured on one core.
+        let tools = setup::run(workspace)?;
+        cargo.env(TOOLS_VARIABLE, tools.root());
+    }
+    if suite == "serving" {
+        cargo.env("RAYON_NUM_THREADS", "1");
+    }
     if !rest.is_empty() {
         cargo.arg("--").args(rest);
     }

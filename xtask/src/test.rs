@@ -5,7 +5,7 @@ use anyhow::Result;
 use crate::report::Report;
 use crate::setup::Tools;
 use crate::workspace::{TOOLS_VARIABLE, Workspace};
-use crate::{chart, r#gen, process, setup};
+use crate::{chart, r#gen, onnx, process, setup};
 
 /// Formatting and lints of the Rust code. Only `ci` has these: they need no tools and change while one works.
 pub fn lint(workspace: &Workspace, report: &mut Report) {
@@ -29,6 +29,7 @@ pub fn run(workspace: &Workspace, report: &mut Report) {
     report.step("chart: lint, render, validate", || chart::check(workspace, &tools));
     r#gen::check(workspace, &tools, report);
     report.step("chart: fits the binary", || chart::fits_binary(workspace, &tools));
+    report.step("onnx: onnxruntime and EZKL on the exported model", || onnx::check(workspace, &tools));
     // Last, so that a log ends with the result lines of the largest suite.
     report.step("cargo test", || cargo_test(workspace, &tools));
 }

@@ -16,6 +16,7 @@ pub mod statement;
 #[cfg(test)]
 mod fixtures;
 
+pub use circuit::plan::Goal;
 pub use engine::{
     Engine, Proof, ProveError, VerifyError,
     native::{EngineConfig, NativeEngine, Srs, SrsError, VerifyingKeyFile, verify},

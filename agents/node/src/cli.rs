@@ -77,6 +77,60 @@ pub enum Command {
     Train(TrainArgs),
     /// Evaluate a model package on a file of the Challenge 2019 layout.
     Evaluate(EvaluateArgs),
+    /// Certify how far a model's integers are from the floats they were rounded from; round them anew.
+    ///
+    /// The integers alone serve and are proved, so this is what quantisation costs: the distance of the scores (mean and
+    /// greatest, in logits), the area under the curve that ranking loses, the decisions that fall otherwise at each
+    /// threshold of the card, and for each layer its scale, its largest sum and the float type that holds it exactly. The
+    /// command fails where more than 0.002 of the area is lost.
+    ///
+    /// With --out the floats are rounded anew, with scales of the hidden neurons chosen on the stays of --data; thresholds,
+    /// calibration, baselines and guard are fitted anew with them. Give it the stays the model was trained on.
+    ///
+    /// Examples:
+    ///
+    ///   hygeia quantize --data setB_val.csv.gz
+    ///
+    ///   hygeia quantize --model my-model --data setB_train.csv.gz --out my-model-2
+    #[command(verbatim_doc_comment)]
+    Quantize(QuantizeArgs),
+    /// Write a model's floats as an ONNX file, for onnxruntime, EZKL and other tools.
+    ///
+    /// The file's input `features` [batch, features] takes features as floats: the integers of the schema over 1024, so
+    /// that 1.0 is one standard deviation. `hygeia features` writes them. Its output `score` [batch, 1] is the logit.
+    /// What serves and is proved are the integers; `hygeia quantize` says how close they are.
+    ///
+    /// Example:
+    ///
+    ///   hygeia export --model my-model --onnx my-model.onnx
+    #[command(verbatim_doc_comment)]
+    Export(ExportArgs),
+    /// Make a model package of an ONNX file that was trained elsewhere.
+    ///
+    /// Takes fully connected and convolutional networks with ReLU, as PyTorch and scikit-learn (skl2onnx) export them. A
+    /// scaler in front becomes part of the first layer; a sigmoid, or the softmax of two classes, behind it is left away,
+    /// since the score is the logit. An operator that has no place in such a network is named.
+    ///
+    /// The model must take the features of the schema, in its order, as `hygeia features` writes them: train it on those.
+    /// The schema is a JSON file like the schema.json of any package.
+    ///
+    /// The calibration data are labelled stays. Four fifths of them choose scales, baselines and guard; the rest sets
+    /// thresholds and reads scores as probabilities. Take stays the model was not trained on, else every figure flatters.
+    ///
+    /// Example:
+    ///
+    ///   hygeia features --data train.csv --out train-features.csv
+    ///
+    ///   hygeia import mine.onnx --schema schema.json --calibration calibration.csv --out my-model --name my-model
+    #[command(verbatim_doc_comment)]
+    Import(ImportArgs),
+    /// Write the features of every hour of labelled stays as CSV, to train or score a model elsewhere.
+    ///
+    /// Columns: stay, hour, label (0 or 1), then each feature of the schema by name, as the models take it: 1.0 is one
+    /// standard deviation. With --scores also `score_float`, the logit of the model's floats, and `score`, the integer that
+    /// serves, in 1024ths. Written for people's own data: the file holds what was measured of patients.
+    #[command(verbatim_doc_comment)]
+    Features(FeaturesArgs),
     /// Make the proving and verifying keys of a model, or say where they lie.
     Keys(KeysArgs),
     /// Write the Solidity verifier of a model's circuit.
@@ -300,8 +354,29 @@ pub struct TrainArgs {
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
     /// Passes over the data at most; training stops earlier when it no longer helps.
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, default_value_t = 16)]
     pub epochs: usize,
+    /// Kind of network: fully connected over engineered features, or a convolution over the raw window.
+    #[arg(long, value_enum, default_value_t = ModelFamily::Mlp)]
+    pub family: ModelFamily,
+    /// Leave out every feature that tells how long the patient has been in hospital.
+    #[arg(long)]
+    pub no_clock: bool,
+    /// Learn from the labels alone, without boosted trees as a teacher.
+    #[arg(long)]
+    pub no_teacher: bool,
+    /// Directory for the state of the run: the same command started again goes on from there.
+    #[arg(long)]
+    pub checkpoints: Option<PathBuf>,
+}
+
+/// Kinds of networks that can be trained, served and proved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ModelFamily {
+    /// Fully connected layers over engineered features.
+    Mlp,
+    /// Convolutions over the raw window of eight hours.
+    Conv1d,
 }
 
 /// What to evaluate.
@@ -313,9 +388,98 @@ pub struct EvaluateArgs {
     /// Model package directory; the shipped model when absent.
     #[arg(long)]
     pub model: Option<PathBuf>,
-    /// Print one JSON object instead of the table.
+    /// Print the report as one JSON object instead of the table.
     #[arg(long)]
     pub json: bool,
+    /// Directory for report.html and report.json; one named after data and model under target/evaluation when absent.
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+    /// Hours that triage waits after an alert before it repeats one.
+    #[arg(long, default_value_t = 12)]
+    pub cool_down_h: u32,
+    /// Also write the package, with this evaluation in its card, into this directory. Its content hash is another one.
+    #[arg(long)]
+    pub into_card: Option<PathBuf>,
+    /// Name of the data in the card; the file's own when absent.
+    #[arg(long, requires = "into_card")]
+    pub data_name: Option<String>,
+}
+
+/// What to certify.
+#[derive(Debug, Clone, Args)]
+pub struct QuantizeArgs {
+    /// Labelled stays: a directory of .psv files or a CSV file of the same columns (may be gzipped).
+    #[arg(long)]
+    pub data: PathBuf,
+    /// Model package directory; the shipped model when absent.
+    #[arg(long)]
+    pub model: Option<PathBuf>,
+    /// Round the floats anew, with scales chosen on these stays, write the package here and certify that one.
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+    /// Print the certificate as one JSON object instead of the table.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What to export.
+#[derive(Debug, Clone, Args)]
+pub struct ExportArgs {
+    /// Model package directory; the shipped model when absent.
+    #[arg(long)]
+    pub model: Option<PathBuf>,
+    /// The ONNX file to write.
+    #[arg(long)]
+    pub onnx: PathBuf,
+}
+
+/// What to import.
+#[derive(Debug, Clone, Args)]
+pub struct ImportArgs {
+    /// The ONNX file, with its weights inside.
+    pub onnx: PathBuf,
+    /// JSON file of the feature schema the model was trained on.
+    #[arg(long)]
+    pub schema: PathBuf,
+    /// Labelled stays: a directory of .psv files or a CSV file of the same columns (may be gzipped).
+    #[arg(long)]
+    pub calibration: PathBuf,
+    /// Directory to write the model package to.
+    #[arg(long)]
+    pub out: PathBuf,
+    /// Name of the model, for its card; that of the file when absent.
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Name of the calibration data, for the card; that of the file when absent.
+    #[arg(long)]
+    pub data_name: Option<String>,
+    /// Licence of the calibration data, for the card.
+    #[arg(long, default_value = "not stated")]
+    pub licence: String,
+    /// Share of the stays kept for thresholds and calibration, in per cent.
+    #[arg(long, default_value_t = 20)]
+    pub kept_percent: u8,
+}
+
+/// Whose features to write.
+#[derive(Debug, Clone, Args)]
+pub struct FeaturesArgs {
+    /// Labelled stays: a directory of .psv files or a CSV file of the same columns (may be gzipped); or a directory of
+    /// parquet files in the CLIF format, whose labels are not known and stand as 0.
+    #[arg(long)]
+    pub data: PathBuf,
+    /// The CSV file to write.
+    #[arg(long)]
+    pub out: PathBuf,
+    /// Model package directory, whose schema is used; the shipped model when absent.
+    #[arg(long, conflicts_with = "schema")]
+    pub model: Option<PathBuf>,
+    /// JSON file of a feature schema, instead of a model's.
+    #[arg(long, conflicts_with = "scores")]
+    pub schema: Option<PathBuf>,
+    /// Write the model's scores too.
+    #[arg(long)]
+    pub scores: bool,
 }
 
 /// Which keys.

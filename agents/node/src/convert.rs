@@ -1,6 +1,6 @@
 //! The seam between `hygeia-protocol` and `hygeia-inference`, which do not know each other.
 
-use hygeia_inference::schema::{ClinicalState, Reading, Sex};
+use hygeia_inference::schema::{ClinicalState, Reading, Sex, Unit};
 use hygeia_protocol::code;
 use hygeia_protocol::window::WindowSnapshot;
 
@@ -13,6 +13,12 @@ pub fn clinical_state(snapshot: &WindowSnapshot) -> ClinicalState {
             code::Sex::Female => Sex::Female,
             code::Sex::Male => Sex::Male,
         }),
+        unit: snapshot.unit.map(|unit| match unit {
+            code::Unit::Medical => Unit::Medical,
+            code::Unit::Surgical => Unit::Surgical,
+        }),
+        hours_before_icu: snapshot.hours_before_icu,
+        hourly: snapshot.hourly,
         readings: snapshot.readings.map(|reading| {
             reading.map(|r| Reading {
                 value_milli: r.value_milli,
@@ -28,7 +34,7 @@ pub fn clinical_state(snapshot: &WindowSnapshot) -> ClinicalState {
 #[cfg(test)]
 mod tests {
     use hygeia_inference::schema::Variable;
-    use hygeia_protocol::code::Code;
+    use hygeia_protocol::code::{Code, LOINC};
 
     /// The two crates list the same variables in the same order, though neither sees the other's list.
     #[test]
@@ -36,8 +42,9 @@ mod tests {
         for (slot, variable) in Variable::ALL.into_iter().enumerate() {
             let code = Code::from_slot(slot).unwrap();
             let (min, max) = variable.plausible_milli();
+            assert_eq!(code.system(), LOINC);
             assert_eq!(
-                (code.name(), code.loinc(), code.ucum(), code.spec().min_milli, code.spec().max_milli),
+                (code.name(), code.code(), code.ucum(), code.spec().min_milli, code.spec().max_milli),
                 (variable.name(), variable.loinc(), variable.ucum(), min, max),
                 "slot {slot}"
             );

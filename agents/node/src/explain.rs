@@ -94,6 +94,12 @@ pub fn render(alert: &Alert, receipt: Option<&Receipt>, settlement: Option<&Sett
         logit(alert.score),
         logit(alert.threshold)
     );
+    if alert.outside_validated_range {
+        let _ = writeln!(
+            text,
+            "OUTSIDE VALIDATED RANGE: no window like this one was among those the model was checked on."
+        );
+    }
     let _ = writeln!(text, "\nWhat moved the score, strongest first:");
     for c in &alert.contributions {
         let measured = match (c.value_milli, c.age_s) {

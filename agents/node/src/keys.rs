@@ -16,7 +16,8 @@ use crate::models;
 pub async fn open_engine(model: &ModelPackage, keys_dir: &Path, threads: usize) -> Result<NativeEngine> {
     let (network, schema, dir) = (model.network().clone(), model.schema().hash(), keys_dir.to_owned());
     std::fs::create_dir_all(&dir)?;
-    let open = move || NativeEngine::open_development(&network, schema, &dir, &EngineConfig { threads });
+    let config = EngineConfig { threads, ..EngineConfig::default() };
+    let open = move || NativeEngine::open_development(&network, schema, &dir, &config);
     let engine = tokio::task::spawn_blocking(open).await??;
     Ok(engine)
 }

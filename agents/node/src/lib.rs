@@ -3,6 +3,7 @@
 //!
 //! This crate never decides what a state machine decides, and never puts patient data into a log, an error or a label.
 
+pub mod alarm;
 pub mod bus;
 pub mod chain;
 pub mod cli;

@@ -1,15 +1,27 @@
-//! Model packages on the command line: load, train, evaluate.
+//! Model packages on the command line: load, train, evaluate, certify, exchange with other tools.
+
+mod exchange;
+mod features;
+mod fidelity;
 
 use std::io::IsTerminal;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use hygeia_inference::evaluate::{Report, Row};
+use hygeia_inference::evaluate::Report;
 use hygeia_inference::package::ModelPackage;
 use hygeia_inference::train::{Progress, TrainConfig};
 
-use crate::cli::{EvaluateArgs, TrainArgs};
+use crate::alarm::Triaged;
+use crate::cli::{EvaluateArgs, ModelFamily, TrainArgs};
+
+pub use exchange::{export, import};
+pub use features::features;
+pub use fidelity::quantize;
+
+/// Reports go here unless a directory is named.
+const REPORTS: &str = "target/evaluation";
 
 /// The package in `dir`, or the shipped one.
 pub fn load(dir: Option<&Path>) -> Result<ModelPackage> {
@@ -22,9 +34,10 @@ pub fn load(dir: Option<&Path>) -> Result<ModelPackage> {
 /// `hygeia train`.
 pub fn train(args: &TrainArgs) -> Result<()> {
     let started = Instant::now();
-    let config = TrainConfig { seed: args.seed, epochs: args.epochs, ..TrainConfig::new(&args.data) };
+    let config = settings(args);
     eprintln!("reading {}", args.data.display());
-    let package = hygeia_inference::train::train(&config, &mut |progress| say(&progress, started))?;
+    let package =
+        hygeia_inference::train::train_with(&config, &Triaged::default(), &mut |progress| say(&progress, started))?;
     package.save(&args.out)?;
     eprintln!("wrote {} (content hash {})", args.out.display(), hex::encode(package.hash()));
     Ok(())
@@ -32,18 +45,69 @@ pub fn train(args: &TrainArgs) -> Result<()> {
 
 /// `hygeia evaluate`.
 pub fn evaluate(args: &EvaluateArgs) -> Result<()> {
+    let started = Instant::now();
     let package = load(args.model.as_deref())?;
-    eprintln!("scoring {} with model {}", args.data.display(), hex::encode(package.hash()));
-    let report = hygeia_inference::evaluate::evaluate(&package, &args.data)?;
+    let hash = hex::encode(package.hash());
+    eprintln!("scoring {} with model {hash}", args.data.display());
+    let alarm = Triaged { cool_down_s: args.cool_down_h.saturating_mul(3600) };
+    let report = hygeia_inference::evaluate::evaluate(&package, &args.data, &alarm)?;
+    let out = args.out.clone().unwrap_or_else(|| report_directory(&args.data, &hash));
+    write_report(&report, &out)?;
+    eprintln!("wrote {}/report.html and report.json in {:.0} s", out.display(), started.elapsed().as_secs_f64());
+    if let Some(directory) = &args.into_card {
+        let name = args.data_name.clone().unwrap_or_else(|| report.data.name.clone());
+        let noted = package.with_evaluation(report.card_evaluation(name))?;
+        noted.save(directory)?;
+        eprintln!("wrote {} (content hash {})", directory.display(), hex::encode(noted.hash()));
+    }
     match args.json {
         true => println!("{}", serde_json::to_string_pretty(&report)?),
-        false => print!("{}", table(&report)),
+        false => print!("{}", report.text()),
     }
     Ok(())
 }
 
+/// `target/evaluation/DATA-MODEL`, with as much of the model's hash as tells models apart.
+fn report_directory(data: &Path, hash: &str) -> PathBuf {
+    let name = data.file_name().unwrap_or_default().to_string_lossy();
+    let stem = name.split('.').find(|part| !part.is_empty()).unwrap_or("data").to_owned();
+    Path::new(REPORTS).join(format!("{stem}-{}", &hash[..8]))
+}
+
+fn write_report(report: &Report, out: &Path) -> Result<()> {
+    std::fs::create_dir_all(out).with_context(|| format!("creating {}", out.display()))?;
+    let json = serde_json::to_vec_pretty(report)?;
+    for (name, bytes) in [("report.html", report.html().into_bytes()), ("report.json", json)] {
+        let path = out.join(name);
+        std::fs::write(&path, bytes).with_context(|| format!("writing {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// Settings of the shipped model, changed where the command line says so.
+fn settings(args: &TrainArgs) -> TrainConfig {
+    let mut config = match args.family {
+        ModelFamily::Mlp => TrainConfig::new(&args.data),
+        ModelFamily::Conv1d => TrainConfig::conv1d(&args.data),
+    };
+    (config.seed, config.epochs, config.checkpoints) = (args.seed, args.epochs, args.checkpoints.clone());
+    if args.no_clock {
+        config.schema = config.schema.without_clock();
+        config.name.push_str("-no-clock");
+    }
+    if args.no_teacher {
+        config.teacher = None;
+    }
+    config
+}
+
 fn say(progress: &Progress, started: Instant) {
     match progress {
+        Progress::Teacher { fold, folds } => {
+            let seconds = started.elapsed().as_secs_f64();
+            eprintln!("teacher: part {fold} of {folds} judged by trees fitted to the others  {seconds:.0} s");
+        }
+        Progress::Resumed { epoch } => eprintln!("going on after epoch {epoch} of an earlier start"),
         Progress::Read { stays_fitted, stays_selection } => {
             eprintln!("{stays_fitted} stays to fit, {stays_selection} kept back for early stopping");
         }
@@ -58,39 +122,4 @@ fn say(progress: &Progress, started: Instant) {
             );
         }
     }
-}
-
-fn table(report: &Report) -> String {
-    let data = &report.data;
-    let mut text = format!(
-        "{} stays ({} septic, {} of them from their first hour), {} rows ({} septic)\n\n{:<10}{:>8}{:>8}{:>9}{:>9}{:>8}{:>8}\n",
-        data.stays,
-        data.stays_septic,
-        data.stays_septic_at_start,
-        data.rows,
-        data.rows_septic,
-        "",
-        "AUROC",
-        "AUPRC",
-        "utility",
-        "alerted",
-        "sens.",
-        "PPV",
-    );
-    for (name, row) in [("model", &report.model), ("NEWS2", &report.news2), ("clock", &report.clock)] {
-        text.push_str(&line(name, row));
-    }
-    text
-}
-
-fn line(name: &str, row: &Row) -> String {
-    format!(
-        "{name:<10}{:>8.3}{:>8.3}{:>9.3}{:>8.1}%{:>7.1}%{:>8}\n",
-        row.auroc,
-        row.auprc,
-        row.utility,
-        row.stays_alerted * 1e2,
-        row.sensitivity_by_stay * 1e2,
-        row.ppv_by_stay.map_or("-".to_owned(), |ppv| format!("{:.1}%", ppv * 1e2)),
-    )
 }

@@ -28,6 +28,8 @@ pub enum Counter {
     WindowsWithheld,
     /// Windows scored.
     WindowsScored,
+    /// Windows unlike those the model was validated on.
+    WindowsOutsideRange,
     /// Alerts published; label: `new` or `escalation`.
     AlertsRaised,
     /// Alerts held back; label: why (cool-down, patient's limit, ward's limit).
@@ -55,6 +57,9 @@ impl Counter {
             Self::WindowsAttested => ("hygeia_windows_attested_total", "Windows attested and published"),
             Self::WindowsWithheld => ("hygeia_windows_withheld_total", "Windows not attested, by reason"),
             Self::WindowsScored => ("hygeia_windows_scored_total", "Windows scored"),
+            Self::WindowsOutsideRange => {
+                ("hygeia_windows_outside_validated_range_total", "Windows unlike those the model was validated on")
+            }
             Self::AlertsRaised => ("hygeia_alerts_raised_total", "Alerts published, by kind"),
             Self::AlertsSuppressed => ("hygeia_alerts_suppressed_total", "Alerts held back, by reason"),
             Self::ProofsPublished => ("hygeia_proofs_published_total", "Proofs verified and published"),

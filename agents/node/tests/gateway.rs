@@ -341,6 +341,7 @@ fn alert(n: u8) -> Alert {
         threshold: 1_024,
         probability_ppm: Some(341_000),
         escalation: false,
+        outside_validated_range: false,
         end: now_ms() / 1_000,
         observed_at_ms: now_ms(),
         raised_at_ms: now_ms(),

@@ -1,8 +1,13 @@
-//! What can be measured: the LOINC code, the UCUM unit and the plausible range of each variable.
+//! What can be recorded: code, UCUM unit and plausible range of each measured variable and of each fact of a stay.
 
 use serde::{Deserialize, Serialize};
 
-/// Measured variables that a window carries; the codes after them are demographics.
+/// System of the codes that LOINC defines.
+pub const LOINC: &str = "http://loinc.org";
+/// System of our own codes, for facts of an admission that an encounter record states and LOINC has no code for.
+pub const ADMISSION: &str = "urn:hygeia:admission";
+
+/// Measured variables that a window carries; the codes after them are facts of the stay.
 pub const READINGS: usize = 24;
 
 /// A variable that an observation may carry. The integers and their order are part of the format: the
@@ -38,6 +43,8 @@ pub enum Code {
     BilirubinTotal = 23,
     Age = 24,
     Sex = 25,
+    IcuUnit = 26,
+    HoursBeforeIcu = 27,
 }
 
 /// Sex as the record states it.
@@ -50,13 +57,25 @@ pub enum Sex {
     Male,
 }
 
+/// The kind of intensive-care unit, as the encounter states it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unit {
+    /// Value 0 on the wire.
+    Medical,
+    /// Value 1 on the wire.
+    Surgical,
+}
+
 /// How a variable is named, written and bounded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CodeSpec {
     /// Our own name, used in explanations and metric labels.
     pub name: &'static str,
-    /// LOINC code.
-    pub loinc: &'static str,
+    /// System of the code: [`LOINC`] or [`ADMISSION`].
+    pub system: &'static str,
+    /// Code within its system.
+    pub code: &'static str,
     /// UCUM code of the one unit accepted.
     pub ucum: &'static str,
     /// Lowest plausible value, in thousandths of the unit.
@@ -67,7 +86,7 @@ pub struct CodeSpec {
 
 impl Code {
     /// Every code, in the order of their integers.
-    pub const ALL: [Code; 26] = [
+    pub const ALL: [Code; 28] = [
         Code::HeartRate,
         Code::Spo2,
         Code::Temperature,
@@ -94,12 +113,14 @@ impl Code {
         Code::BilirubinTotal,
         Code::Age,
         Code::Sex,
+        Code::IcuUnit,
+        Code::HoursBeforeIcu,
     ];
 
-    /// The code with this LOINC code, if it is one of ours.
+    /// The variable with this code in this system, if it is one of ours.
     #[must_use]
-    pub fn from_loinc(loinc: &str) -> Option<Code> {
-        Code::ALL.into_iter().find(|code| code.spec().loinc == loinc)
+    pub fn from_coding(system: &str, code: &str) -> Option<Code> {
+        Code::ALL.into_iter().find(|known| known.spec().code == code && known.spec().system == system)
     }
 
     /// The measured variable in this slot of a window; `None` from [`READINGS`] on.
@@ -108,7 +129,7 @@ impl Code {
         Code::ALL.get(slot).copied().filter(|code| code.slot().is_some())
     }
 
-    /// The slot of a measured variable in a window; `None` for a demographic.
+    /// The slot of a measured variable in a window; `None` for a fact of the stay.
     #[must_use]
     pub const fn slot(self) -> Option<usize> {
         let index = self as usize;
@@ -127,10 +148,16 @@ impl Code {
         self.spec().name
     }
 
-    /// LOINC code.
+    /// System of the code.
     #[must_use]
-    pub const fn loinc(self) -> &'static str {
-        self.spec().loinc
+    pub const fn system(self) -> &'static str {
+        self.spec().system
+    }
+
+    /// Code within its system.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        self.spec().code
     }
 
     /// UCUM code of the unit.
@@ -146,16 +173,21 @@ impl Code {
     pub const fn is_plausible(self, value_milli: i32) -> bool {
         let spec = self.spec();
         let in_range = spec.min_milli <= value_milli && value_milli <= spec.max_milli;
-        in_range && (!matches!(self, Code::Sex) || value_milli % 1000 == 0)
+        in_range && (!matches!(self, Code::Sex | Code::IcuUnit) || value_milli % 1000 == 0)
     }
 }
 
-const fn spec(name: &'static str, loinc: &'static str, ucum: &'static str, min_milli: i32, max_milli: i32) -> CodeSpec {
-    CodeSpec { name, loinc, ucum, min_milli, max_milli }
+const fn spec(name: &'static str, code: &'static str, ucum: &'static str, min_milli: i32, max_milli: i32) -> CodeSpec {
+    CodeSpec { name, system: LOINC, code, ucum, min_milli, max_milli }
+}
+
+/// Our own codes are named as the variable is.
+const fn admission(name: &'static str, ucum: &'static str, min_milli: i32, max_milli: i32) -> CodeSpec {
+    CodeSpec { name, system: ADMISSION, code: name, ucum, min_milli, max_milli }
 }
 
 /// Indexed by the integer of the code. Ranges are what a living adult can show, not what is normal.
-static SPECS: [CodeSpec; 26] = [
+static SPECS: [CodeSpec; 28] = [
     spec("heart_rate", "8867-4", "/min", 10_000, 300_000),
     spec("spo2", "59408-5", "%", 20_000, 100_000),
     spec("temperature", "8310-5", "Cel", 24_000, 45_000),
@@ -182,6 +214,9 @@ static SPECS: [CodeSpec; 26] = [
     spec("bilirubin_total", "1975-2", "mg/dL", 0, 80_000),
     spec("age", "30525-0", "a", 0, 120_000),
     spec("sex", "46098-0", "1", 0, 1_000),
+    admission("icu_unit", "1", 0, 1_000),
+    // Up to a year in hospital before intensive care.
+    admission("hours_before_icu", "h", 0, 8_784_000),
 ];
 
 #[cfg(test)]
@@ -196,19 +231,21 @@ mod tests {
             assert_eq!(code as usize, index);
             assert_eq!(code.slot(), (index < READINGS).then_some(index));
             assert_eq!(Code::from_slot(index), code.slot().map(|_| code));
-            assert_eq!(Code::from_loinc(code.loinc()), Some(code));
+            assert_eq!(Code::from_coding(code.system(), code.code()), Some(code));
             assert_eq!(serde_json::to_value(code).unwrap(), code.name());
             assert!(code.spec().min_milli < code.spec().max_milli);
         }
-        let loinc: BTreeSet<_> = Code::ALL.into_iter().map(Code::loinc).collect();
-        assert_eq!(loinc.len(), Code::ALL.len());
+        let codings: BTreeSet<_> = Code::ALL.into_iter().map(|code| (code.system(), code.code())).collect();
+        assert_eq!(codings.len(), Code::ALL.len());
     }
 
     #[test]
     fn unknown_codes_have_no_variable() {
-        for loinc in ["", "8867-5", "8867", "8867-4 ", "２744-1", "heart_rate"] {
-            assert_eq!(Code::from_loinc(loinc), None, "{loinc}");
+        for code in ["", "8867-5", "8867", "8867-4 ", "２744-1", "heart_rate"] {
+            assert_eq!(Code::from_coding(LOINC, code), None, "{code}");
         }
+        assert_eq!(Code::from_coding(ADMISSION, "8867-4"), None, "a code belongs to its system");
+        assert_eq!(Code::from_coding(LOINC, "icu_unit"), None);
     }
 
     #[test]
@@ -225,5 +262,6 @@ mod tests {
             }
         }
         assert!(!Code::Sex.is_plausible(500));
+        assert!(!Code::IcuUnit.is_plausible(500));
     }
 }

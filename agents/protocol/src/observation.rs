@@ -29,9 +29,6 @@ use crate::wire;
 /// The version of the wire format that this build reads and writes.
 pub const VERSION: u64 = 1;
 
-/// The one code system accepted.
-const LOINC_SYSTEM: &str = "http://loinc.org";
-
 /// A measurement that passed every check that needs no memory of earlier ones. `Debug` prints neither
 /// the value nor an identifier.
 #[derive(Clone, PartialEq, Eq)]
@@ -187,7 +184,7 @@ impl Observation {
             patient: self.patient.expose().into(),
             device: self.device.expose().into(),
             seq: self.seq,
-            code: WireCode { system: LOINC_SYSTEM.into(), code: self.code.loinc().into() },
+            code: WireCode { system: self.code.system().into(), code: self.code.code().into() },
             value: WireValue::Number(decimal::from_milli(self.value_milli)),
             unit: self.code.ucum().into(),
             effective: self.effective.to_string().into(),
@@ -286,10 +283,7 @@ impl Wire<'_> {
     fn checked(&self) -> Result<Observation, Rejection> {
         let patient = PatientId::new(&self.patient).map_err(|_| Rejection::BadIdentifier)?;
         let device = DeviceId::new(&self.device).map_err(|_| Rejection::BadIdentifier)?;
-        if self.code.system != LOINC_SYSTEM {
-            return Err(Rejection::UnknownCode);
-        }
-        let code = Code::from_loinc(&self.code.code).ok_or(Rejection::UnknownCode)?;
+        let code = Code::from_coding(&self.code.system, &self.code.code).ok_or(Rejection::UnknownCode)?;
         if self.unit != code.ucum() {
             return Err(Rejection::WrongUnit);
         }

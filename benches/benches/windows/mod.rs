@@ -1,6 +1,6 @@
 //! Feature vectors of made-up patients, as the shipped schema makes them.
 
-use hygeia_inference::{ClinicalState, FeatureSchema, Reading, Sex, Variable};
+use hygeia_inference::{ClinicalState, FeatureSchema, Reading, Sex, Unit, Variable};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 
@@ -23,7 +23,10 @@ fn state(rng: &mut ChaCha20Rng) -> ClinicalState {
         hours_observed: rng.gen_range(0..240),
         age_years: Some(rng.gen_range(18..=100)),
         sex: Some(if rng.gen_bool(0.5) { Sex::Female } else { Sex::Male }),
+        unit: Some(if rng.gen_bool(0.5) { Unit::Medical } else { Unit::Surgical }),
+        hours_before_icu: Some(rng.gen_range(0..200)),
         readings: Variable::ALL.map(|variable| Some(reading(variable, rng))),
+        hourly: Default::default(),
     }
 }
 

@@ -14,15 +14,17 @@ use std::path::{Path, PathBuf};
 use csv::StringRecord;
 use flate2::read::MultiGzDecoder;
 
-use crate::schema::{ClinicalState, Sex, Variable};
+use crate::schema::{ClinicalState, Sex, Unit, Variable};
 
-pub use table::Table;
+pub use table::{Patient, Table};
 pub use window::states;
 
 /// Most hours of one stay: more than a year. Bounds what one stay may make the reader hold.
 const HOURS_MAX: usize = 10_000;
 /// The Challenge gives inspired oxygen as a fraction.
 const FIO2_PERCENT: f64 = 100.0;
+/// Longest time before intensive care that counts: a year, as the wire format has it.
+const HOURS_BEFORE_MAX: f64 = 8784.0;
 
 /// One stay in intensive care.
 #[derive(Clone)]
@@ -42,6 +44,10 @@ pub struct Hour {
     pub age_years: Option<u8>,
     /// Sex of the patient.
     pub sex: Option<Sex>,
+    /// Kind of intensive-care unit.
+    pub unit: Option<Unit>,
+    /// Whole hours from admission to hospital to admission to intensive care.
+    pub hours_before_icu: Option<u32>,
     /// The Challenge's label: sepsis sets in within six hours, or has.
     pub septic: bool,
 }
@@ -170,6 +176,10 @@ struct Columns {
     variables: [usize; Variable::COUNT],
     age: usize,
     sex: usize,
+    /// Medical and surgical unit; data without these columns is read all the same.
+    units: Option<[usize; 2]>,
+    /// The same holds for the time of admission to hospital.
+    before_icu: Option<usize>,
     label: usize,
 }
 
@@ -184,7 +194,16 @@ impl Columns {
             variables[variable as usize] = place(variable.challenge_column())?;
         }
         let pid = if with_pid { place("pid")? } else { 0 };
-        Ok(Self { pid, variables, age: place("Age")?, sex: place("Gender")?, label: place("SepsisLabel")? })
+        let units = place("Unit1").ok().zip(place("Unit2").ok()).map(|(medical, surgical)| [medical, surgical]);
+        Ok(Self {
+            pid,
+            variables,
+            age: place("Age")?,
+            sex: place("Gender")?,
+            units,
+            before_icu: place("HospAdmTime").ok(),
+            label: place("SepsisLabel")?,
+        })
     }
 
     /// One row, or nothing when its label is not 0 or 1.
@@ -205,7 +224,18 @@ impl Columns {
             1.0 => Some(Sex::Male),
             _ => None,
         });
-        Some(Hour { values_milli, age_years: age_years.map(|age| age as u8), sex, septic })
+        // Where both units or neither is set, the unit is not known.
+        let unit =
+            self.units.and_then(|columns| match columns.map(|column| self.number(record, column) == Some(1.0)) {
+                [true, false] => Some(Unit::Medical),
+                [false, true] => Some(Unit::Surgical),
+                _ => None,
+            });
+        // The Challenge counts from admission to intensive care, so hours before it are negative.
+        let hours_before_icu = self.before_icu.and_then(|column| self.number(record, column));
+        let hours_before_icu = hours_before_icu.map(|hours| (-hours).clamp(0.0, HOURS_BEFORE_MAX) as u32);
+        let age_years = age_years.map(|age| age as u8);
+        Some(Hour { values_milli, age_years, sex, unit, hours_before_icu, septic })
     }
 
     fn number(&self, record: &StringRecord, column: usize) -> Option<f64> {

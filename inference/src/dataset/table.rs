@@ -3,8 +3,23 @@
 use std::ops::Range;
 
 use super::{Stay, labelled_states};
+use crate::metrics::Outcomes;
 use crate::news2::news2;
-use crate::schema::FeatureSchema;
+use crate::package::Logistic;
+use crate::schema::{FeatureSchema, Sex, Unit};
+use crate::score::ByScore;
+use crate::sirs::sirs;
+
+/// What divides patients into groups.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Patient {
+    /// Age at the first row that tells it.
+    pub age_years: Option<u8>,
+    /// Sex.
+    pub sex: Option<Sex>,
+    /// Kind of intensive-care unit.
+    pub unit: Option<Unit>,
+}
 
 /// Rows of many stays, one after the other.
 #[derive(Default)]
@@ -13,8 +28,10 @@ pub struct Table {
     features: Vec<i16>,
     labels: Vec<bool>,
     news2: Vec<i64>,
+    sirs: Vec<i64>,
     clock: Vec<i64>,
     stays: Vec<Range<usize>>,
+    patients: Vec<Patient>,
 }
 
 impl Table {
@@ -32,9 +49,15 @@ impl Table {
             self.features.extend(schema.features(&state).into_iter().map(|feature| feature as i16));
             self.labels.push(label);
             self.news2.push(news2(&state));
+            self.sirs.push(sirs(&state));
             self.clock.push(i64::from(state.hours_observed));
         }
         self.stays.push(start..self.labels.len());
+        self.patients.push(Patient {
+            age_years: stay.hours.iter().find_map(|hour| hour.age_years),
+            sex: stay.hours.iter().find_map(|hour| hour.sex),
+            unit: stay.hours.iter().find_map(|hour| hour.unit),
+        });
     }
 
     /// Number of rows.
@@ -67,6 +90,33 @@ impl Table {
         &self.news2
     }
 
+    /// SIRS criteria met on each row.
+    pub fn sirs(&self) -> &[i64] {
+        &self.sirs
+    }
+
+    /// Every score of every row: the model's are given, the others follow from the features and states.
+    pub fn scores(&self, model: Vec<i64>, logistic: &Logistic) -> ByScore<Vec<i64>> {
+        assert_eq!(model.len(), self.rows(), "one score for each row");
+        ByScore {
+            model,
+            news2: self.news2.clone(),
+            sirs: self.sirs.clone(),
+            clock: self.clock.clone(),
+            logistic: (0..self.rows()).map(|row| logistic.score(self.features(row))).collect(),
+        }
+    }
+
+    /// Labels with the rows of each stay.
+    pub fn outcomes(&self) -> Outcomes<'_> {
+        Outcomes::new(&self.labels, &self.stays)
+    }
+
+    /// The patient of each stay.
+    pub fn patients(&self) -> &[Patient] {
+        &self.patients
+    }
+
     /// Hours since the first observation of each row.
     pub fn clock(&self) -> &[i64] {
         &self.clock
@@ -80,5 +130,12 @@ impl Table {
     /// Number of stays with a positive label.
     pub fn stays_septic(&self) -> usize {
         self.labels_by_stay().filter(|labels| labels.contains(&true)).count()
+    }
+}
+
+/// Shows nothing of the patient.
+impl std::fmt::Debug for Patient {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Patient").finish_non_exhaustive()
     }
 }

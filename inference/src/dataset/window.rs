@@ -1,7 +1,7 @@
 //! Hourly rows to clinical states, with the meaning that the streaming oracle gives to a window of observations.
 
 use super::Hour;
-use crate::schema::{ClinicalState, Reading, Sex, Variable};
+use crate::schema::{ClinicalState, HOURS, Reading, Sex, Unit, Variable};
 
 /// Seconds from one row to the next.
 const HOUR_S: u32 = 3600;
@@ -17,9 +17,13 @@ const TREND_H: usize = 8;
 pub fn states(hours: &[Hour]) -> impl Iterator<Item = ClinicalState> + '_ {
     let mut last: [Option<usize>; Variable::COUNT] = [None; Variable::COUNT];
     let (mut age_years, mut sex): (Option<u8>, Option<Sex>) = (None, None);
+    let mut hourly = [[None; HOURS]; Variable::COUNT];
+    let (mut unit, mut hours_before_icu): (Option<Unit>, Option<u32>) = (None, None);
     hours.iter().enumerate().map(move |(now, hour)| {
         age_years = hour.age_years.or(age_years);
         sex = hour.sex.or(sex);
+        unit = hour.unit.or(unit);
+        hours_before_icu = hour.hours_before_icu.or(hours_before_icu);
         let mut readings = [None; Variable::COUNT];
         for (index, reading) in readings.iter_mut().enumerate() {
             if hour.values_milli[index].is_some() {
@@ -27,7 +31,11 @@ pub fn states(hours: &[Hour]) -> impl Iterator<Item = ClinicalState> + '_ {
             }
             *reading = last[index].and_then(|at| self::reading(hours, index, at, now));
         }
-        ClinicalState { hours_observed: now as u32, age_years, sex, readings }
+        for (values, reading) in hourly.iter_mut().zip(&readings) {
+            values.rotate_right(1);
+            values[0] = reading.map(|reading: Reading| reading.value_milli);
+        }
+        ClinicalState { hours_observed: now as u32, age_years, sex, unit, hours_before_icu, readings, hourly }
     })
 }
 
@@ -56,7 +64,7 @@ mod tests {
         let hour = |&rate: &Option<i32>| {
             let mut values_milli = [None; Variable::COUNT];
             values_milli[Variable::HeartRate as usize] = rate;
-            Hour { values_milli, age_years: None, sex: None, septic: false }
+            Hour { values_milli, age_years: None, sex: None, unit: None, hours_before_icu: None, septic: false }
         };
         heart_rates.iter().map(hour).collect()
     }

@@ -1,6 +1,6 @@
 //! Interval arithmetic over a network: the ranges of the circuit, checked before a model is accepted.
 
-use super::{Dense, NetworkError, SHIFT};
+use super::{Layer, NetworkError, SHIFT};
 
 /// Inputs stay in [-2^15, 2^15): the circuit decomposes each into 16 bits.
 pub const INPUT_LIMIT: i64 = 1 << 15;
@@ -22,8 +22,8 @@ pub struct NeuronBound {
 
 /// Bounds of every neuron, or the first one that may leave its range.
 ///
-/// Sums are taken in 128 bits, so that weights of a hostile file cannot overflow the check itself.
-pub(super) fn propagate(layers: &[Dense], input_bounds: &[(i32, i32)]) -> Result<Vec<Vec<NeuronBound>>, NetworkError> {
+/// The shapes of the layers fit each other. Sums are taken in 128 bits, so that weights of a hostile file cannot overflow the check itself.
+pub(super) fn propagate(layers: &[Layer], input_bounds: &[(i32, i32)]) -> Result<Vec<Vec<NeuronBound>>, NetworkError> {
     let valid =
         |&(low, high): &(i32, i32)| low <= high && i64::from(low) >= -INPUT_LIMIT && i64::from(high) < INPUT_LIMIT;
     if let Some(input) = input_bounds.iter().position(|bound| !valid(bound)) {
@@ -34,10 +34,11 @@ pub(super) fn propagate(layers: &[Dense], input_bounds: &[(i32, i32)]) -> Result
     let mut bounds = Vec::with_capacity(layers.len());
     for (index, layer) in layers.iter().enumerate() {
         let hidden = index + 1 < layers.len();
-        let mut of_layer = Vec::with_capacity(layer.bias.len());
-        for (neuron, (row, &bias)) in layer.weights.iter().zip(&layer.bias).enumerate() {
+        let neurons = layer.outputs(intervals.len()).expect("shapes were checked before");
+        let mut of_layer = Vec::with_capacity(neurons);
+        for neuron in 0..neurons {
             let bound =
-                neuron_bound(row, bias, &intervals).ok_or(NetworkError::PreActivation { layer: index, neuron })?;
+                neuron_bound(layer, neuron, &intervals).ok_or(NetworkError::PreActivation { layer: index, neuron })?;
             if hidden && bound.pre_max >> SHIFT >= ACTIVATION_LIMIT {
                 return Err(NetworkError::Activation { layer: index, neuron });
             }
@@ -50,9 +51,11 @@ pub(super) fn propagate(layers: &[Dense], input_bounds: &[(i32, i32)]) -> Result
 }
 
 /// Bound of one neuron, or nothing when `T` may leave [-2^30, 2^30).
-fn neuron_bound(row: &[i32], bias: i64, intervals: &[(i64, i64)]) -> Option<NeuronBound> {
-    let (mut low, mut high, mut magnitude) = (i128::from(bias), i128::from(bias), i128::from(bias).abs());
-    for (&weight, &(x_min, x_max)) in row.iter().zip(intervals) {
+fn neuron_bound(layer: &Layer, neuron: usize, intervals: &[(i64, i64)]) -> Option<NeuronBound> {
+    let bias = i128::from(layer.bias_of(neuron));
+    let (mut low, mut high, mut magnitude) = (bias, bias, bias.abs());
+    for (input, weight) in layer.terms_of(neuron) {
+        let (x_min, x_max) = intervals[input];
         let ends = [i128::from(weight) * i128::from(x_min), i128::from(weight) * i128::from(x_max)];
         low += ends[0].min(ends[1]);
         high += ends[0].max(ends[1]);

@@ -6,11 +6,13 @@
 //! only when interval arithmetic shows that no input within its bounds can leave the circuit's ranges.
 
 mod bounds;
+mod layer;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 pub use bounds::{ACTIVATION_LIMIT, INPUT_LIMIT, NeuronBound, PRE_ACTIVATION_LIMIT};
+pub use layer::{Conv1d, Dense, Layer, steps_out};
 
 /// Binary digits dropped after each layer. The circuit's limbs are laid out for this number.
 pub const SHIFT: u32 = 10;
@@ -24,18 +26,8 @@ pub const WIDTH_MAX: usize = 1024;
 #[serde(try_from = "RawNetwork", into = "RawNetwork")]
 pub struct IntegerNetwork {
     input_bounds: Vec<(i32, i32)>,
-    layers: Vec<Dense>,
+    layers: Vec<Layer>,
     bounds: Vec<Vec<NeuronBound>>,
-}
-
-/// One fully connected layer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Dense {
-    /// Weights by output, then input; 1024 is 1.0.
-    pub weights: Vec<Vec<i32>>,
-    /// Biases by output; 2^20 is 1.0.
-    pub bias: Vec<i64>,
 }
 
 /// All that the evaluation of one input computes, layer by layer: what fills a circuit.
@@ -74,6 +66,18 @@ pub enum NetworkError {
         /// The neuron.
         neuron: usize,
     },
+    /// The inputs of a convolution are no whole steps of its channels, or fewer steps than its kernel.
+    #[error("layer {layer}: a convolution over {kernel} steps of {channels} channels does not take {inputs} inputs")]
+    Steps {
+        /// The layer.
+        layer: usize,
+        /// Channels of its input.
+        channels: usize,
+        /// Steps that one output sees.
+        kernel: usize,
+        /// Inputs it is given.
+        inputs: usize,
+    },
     /// The last layer has more than one neuron.
     #[error("the last layer has one neuron, not {0}")]
     OutputWidth(usize),
@@ -111,7 +115,7 @@ pub enum NetworkError {
 
 impl IntegerNetwork {
     /// Accepts layers for inputs within `input_bounds` (inclusive), or says which neuron is in the way.
-    pub fn new(layers: Vec<Dense>, input_bounds: Vec<(i32, i32)>) -> Result<Self, NetworkError> {
+    pub fn new(layers: Vec<Layer>, input_bounds: Vec<(i32, i32)>) -> Result<Self, NetworkError> {
         check_shape(&layers, input_bounds.len())?;
         let bounds = bounds::propagate(&layers, &input_bounds)?;
         Ok(Self { input_bounds, layers, bounds })
@@ -125,7 +129,7 @@ impl IntegerNetwork {
         let mut activations: Vec<Vec<i64>> = Vec::with_capacity(self.layers.len());
         for (index, layer) in self.layers.iter().enumerate() {
             let hidden = index + 1 < self.layers.len();
-            let t = layer.pre_activations(&x);
+            let t = layer.pre_activations(&x, self.bounds[index].len());
             x = t.iter().map(|&t| activate(t, hidden)).collect();
             pre.push(t);
             activations.push(x.clone());
@@ -150,10 +154,10 @@ impl IntegerNetwork {
         }
     }
 
-    /// SHA-256 of the canonical bytes: input bounds, then each layer's weights and biases, all big-endian.
+    /// SHA-256 of the canonical bytes: input bounds, then each layer's kind, shape, weights and biases, all big-endian.
     pub fn hash(&self) -> [u8; 32] {
         let mut hasher = Sha256::new();
-        hasher.update(b"hygeia/network/v1");
+        hasher.update(b"hygeia/network/v2");
         hasher.update(SHIFT.to_be_bytes());
         hasher.update((self.input_bounds.len() as u64).to_be_bytes());
         for (low, high) in &self.input_bounds {
@@ -162,8 +166,16 @@ impl IntegerNetwork {
         }
         hasher.update((self.layers.len() as u64).to_be_bytes());
         for layer in &self.layers {
-            hasher.update((layer.weights.len() as u64).to_be_bytes());
-            for (row, bias) in layer.weights.iter().zip(&layer.bias) {
+            match layer {
+                Layer::Dense(_) => hasher.update([0]),
+                Layer::Conv1d(conv) => {
+                    hasher.update([1]);
+                    hasher.update((conv.channels as u64).to_be_bytes());
+                    hasher.update((conv.kernel as u64).to_be_bytes());
+                }
+            }
+            hasher.update((layer.weights().len() as u64).to_be_bytes());
+            for (row, bias) in layer.weights().iter().zip(layer.bias()) {
                 row.iter().for_each(|weight| hasher.update(weight.to_be_bytes()));
                 hasher.update(bias.to_be_bytes());
             }
@@ -172,13 +184,14 @@ impl IntegerNetwork {
     }
 
     /// The layers, first to last.
-    pub fn layers(&self) -> &[Dense] {
+    pub fn layers(&self) -> &[Layer] {
         &self.layers
     }
 
-    /// Number of inputs, then of neurons of each layer, such as `[64, 64, 32, 1]`.
+    /// Number of inputs, then of neurons of each layer, such as `[64, 64, 32, 1]`. A convolution has a neuron for each
+    /// channel at each step.
     pub fn dims(&self) -> Vec<usize> {
-        std::iter::once(self.input_bounds.len()).chain(self.layers.iter().map(|l| l.bias.len())).collect()
+        std::iter::once(self.input_bounds.len()).chain(self.bounds.iter().map(Vec::len)).collect()
     }
 
     /// Binary digits dropped after each layer: [`SHIFT`].
@@ -202,43 +215,42 @@ impl IntegerNetwork {
     }
 }
 
-impl Dense {
-    /// `b + W x`. The caller's bounds make overflow impossible.
-    fn pre_activations(&self, x: &[i64]) -> Vec<i64> {
-        let dot = |row: &Vec<i32>| row.iter().zip(x).map(|(&w, &x)| i64::from(w) * x).sum::<i64>();
-        self.weights.iter().zip(&self.bias).map(|(row, bias)| bias + dot(row)).collect()
-    }
-}
-
 /// Floor of `t` over 2^10, and ReLU on hidden layers.
 fn activate(t: i64, hidden: bool) -> i64 {
     let y = t >> SHIFT;
     if hidden { y.max(0) } else { y }
 }
 
-fn check_shape(layers: &[Dense], inputs: usize) -> Result<(), NetworkError> {
+fn check_shape(layers: &[Layer], inputs: usize) -> Result<(), NetworkError> {
     if layers.is_empty() || layers.len() > LAYERS_MAX {
         return Err(NetworkError::LayerCount(layers.len()));
     }
-    let mut width_before = inputs;
+    check_width(0, inputs)?;
+    let mut width = inputs;
     for (index, layer) in layers.iter().enumerate() {
-        for width in [width_before, layer.weights.len()] {
-            if width == 0 || width > WIDTH_MAX {
-                return Err(NetworkError::Width { layer: index, width });
-            }
-        }
-        if let Some(neuron) = layer.weights.iter().position(|row| row.len() != width_before) {
-            return Err(NetworkError::Shape { layer: index, neuron });
-        }
-        if layer.bias.len() != layer.weights.len() {
-            return Err(NetworkError::Shape { layer: index, neuron: layer.bias.len().min(layer.weights.len()) });
-        }
-        width_before = layer.weights.len();
+        check_width(index, layer.weights().len())?;
+        width = layer.outputs(width).ok_or_else(|| misfit(index, layer, width))?;
+        check_width(index, width)?;
     }
-    if width_before != 1 {
-        return Err(NetworkError::OutputWidth(width_before));
-    }
-    Ok(())
+    if width == 1 { Ok(()) } else { Err(NetworkError::OutputWidth(width)) }
+}
+
+fn check_width(layer: usize, width: usize) -> Result<(), NetworkError> {
+    if (1..=WIDTH_MAX).contains(&width) { Ok(()) } else { Err(NetworkError::Width { layer, width }) }
+}
+
+/// Why a layer does not take this number of inputs, or is not whole.
+fn misfit(index: usize, layer: &Layer, inputs: usize) -> NetworkError {
+    let row = match layer {
+        Layer::Dense(_) => inputs,
+        Layer::Conv1d(conv) if conv.steps_out(inputs).is_some() => conv.channels * conv.kernel,
+        &Layer::Conv1d(Conv1d { channels, kernel, .. }) => {
+            return NetworkError::Steps { layer: index, channels, kernel, inputs };
+        }
+    };
+    let (weights, bias) = (layer.weights(), layer.bias());
+    let neuron = weights.iter().position(|weights| weights.len() != row);
+    NetworkError::Shape { layer: index, neuron: neuron.unwrap_or_else(|| weights.len().min(bias.len())) }
 }
 
 /// Shows no activation: they tell about the patient.
@@ -254,7 +266,7 @@ impl std::fmt::Debug for Evaluation {
 struct RawNetwork {
     shift: u32,
     input_bounds: Vec<(i32, i32)>,
-    layers: Vec<Dense>,
+    layers: Vec<Layer>,
 }
 
 impl TryFrom<RawNetwork> for IntegerNetwork {

@@ -1,4 +1,4 @@
-//! A model as it is approved, shipped and loaded: six files under one content hash.
+//! A model as it is approved, shipped and loaded: eight files under one content hash.
 //!
 //! | file | content |
 //! |---|---|
@@ -7,26 +7,45 @@
 //! | `calibration.json` | score to probability |
 //! | `model.safetensors` | the float weights the integers were rounded from |
 //! | `card.json`, `card.md` | what the model is for, what it was trained on, how well it does; the second is the first in prose |
+//! | `baseline.json` | what the model is compared with: a logistic regression, and each baseline's score to probability |
+//! | `guard.json` | which windows are like those the model was validated on |
 //!
 //! A package cannot be built from files that contradict each other.
 
+mod baseline;
 mod calibration;
 mod card;
+mod float;
 
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use sha2::{Digest, Sha256};
 
+pub use baseline::{BaselineCalibration, Baselines, Logistic, LogisticError};
 pub use calibration::{Calibration, CalibrationError, CalibrationPoint};
-pub use card::{CardEvaluation, DataSource, Figures, ModelCard, OperatingPoint, OperatingPoints, TrainingRecord};
+pub use card::{
+    CardEvaluation, CardGroup, ChangeControl, DataSource, Gap, ModelCard, OperatingPoint, OperatingPoints,
+    TrainingRecord,
+};
+pub use float::{decode_float, encode_float, float_tensor_name};
 
+use crate::guard::Guard;
 use crate::network::IntegerNetwork;
+use crate::quantise::FloatLayer;
 use crate::schema::FeatureSchema;
 
 /// The files of a package, in the order they are hashed.
-pub const FILES: [&str; 6] =
-    ["network.json", "schema.json", "calibration.json", "model.safetensors", "card.json", "card.md"];
+pub const FILES: [&str; 8] = [
+    "network.json",
+    "schema.json",
+    "calibration.json",
+    "model.safetensors",
+    "card.json",
+    "card.md",
+    "baseline.json",
+    "guard.json",
+];
 /// Largest file accepted: a network of the widest layers the circuit could carry has a tenth of it.
 const FILE_BYTES_MAX: usize = 16 << 20;
 
@@ -36,7 +55,9 @@ pub struct ModelPackage {
     schema: FeatureSchema,
     network: IntegerNetwork,
     calibration: Calibration,
+    baselines: Baselines,
     card: ModelCard,
+    guard: Guard,
     files: PackageFiles,
 }
 
@@ -52,10 +73,14 @@ pub struct PackageParts {
     pub network: IntegerNetwork,
     /// Score to probability.
     pub calibration: Calibration,
+    /// What the model is compared with.
+    pub baselines: Baselines,
     /// The float weights, as safetensors.
     pub float: Vec<u8>,
     /// Model card.
     pub card: ModelCard,
+    /// Which windows are like those the model was validated on.
+    pub guard: Guard,
 }
 
 /// Why a package was refused.
@@ -100,12 +125,18 @@ pub enum PackageError {
     /// The float weights lack a tensor, or it has another shape or type than the integer network's.
     #[error("model.safetensors: tensor {0:?} is missing or does not fit the network")]
     FloatTensor(String),
-    /// The float weights hold more than the network's tensors.
+    /// The float weights hold other tensors than two for each layer of the network.
     #[error("model.safetensors holds {0} tensors, not two for each layer")]
     FloatCount(usize),
     /// The network was accepted for other input bounds than the schema's.
     #[error("the network's input bounds are not the schema's")]
     InputBounds,
+    /// The logistic regression reads another number of features than the schema has.
+    #[error("baseline.json was written for another schema")]
+    BaselineWidth,
+    /// The guard is of other dimensions than the network.
+    #[error("guard.json is not of the network's dimensions")]
+    GuardShape,
     /// The card speaks of another schema or network.
     #[error("card.json was written for another {0}")]
     CardMismatch(&'static str),
@@ -113,12 +144,14 @@ pub enum PackageError {
 
 static DEFAULT_MODEL: LazyLock<ModelPackage> = LazyLock::new(|| {
     let files: PackageFiles = [
-        include_bytes!("../../models/sepsis-v1/network.json").to_vec(),
-        include_bytes!("../../models/sepsis-v1/schema.json").to_vec(),
-        include_bytes!("../../models/sepsis-v1/calibration.json").to_vec(),
-        include_bytes!("../../models/sepsis-v1/model.safetensors").to_vec(),
-        include_bytes!("../../models/sepsis-v1/card.json").to_vec(),
-        include_bytes!("../../models/sepsis-v1/card.md").to_vec(),
+        include_bytes!("../../models/sepsis-v2/network.json").to_vec(),
+        include_bytes!("../../models/sepsis-v2/schema.json").to_vec(),
+        include_bytes!("../../models/sepsis-v2/calibration.json").to_vec(),
+        include_bytes!("../../models/sepsis-v2/model.safetensors").to_vec(),
+        include_bytes!("../../models/sepsis-v2/card.json").to_vec(),
+        include_bytes!("../../models/sepsis-v2/card.md").to_vec(),
+        include_bytes!("../../models/sepsis-v2/baseline.json").to_vec(),
+        include_bytes!("../../models/sepsis-v2/guard.json").to_vec(),
     ];
     ModelPackage::from_files(files).expect("the embedded package was checked when it was committed")
 });
@@ -131,7 +164,7 @@ impl ModelPackage {
 
     /// Puts a package together and checks it as if it had been loaded.
     pub fn assemble(parts: PackageParts) -> Result<Self, PackageError> {
-        let PackageParts { schema, network, calibration, float, card } = parts;
+        let PackageParts { schema, network, calibration, baselines, float, card, guard } = parts;
         Self::from_files([
             line(serde_json::to_vec(&network), FILES[0])?,
             line(serde_json::to_vec_pretty(&schema), FILES[1])?,
@@ -139,6 +172,8 @@ impl ModelPackage {
             float,
             line(serde_json::to_vec_pretty(&card), FILES[4])?,
             card.render().into_bytes(),
+            line(serde_json::to_vec_pretty(&baselines), FILES[6])?,
+            line(serde_json::to_vec(&guard), FILES[7])?,
         ])
     }
 
@@ -165,8 +200,13 @@ impl ModelPackage {
         let schema: FeatureSchema = parse(FILES[1], &files[1])?;
         let calibration: Calibration = parse(FILES[2], &files[2])?;
         let card: ModelCard = parse(FILES[4], &files[4])?;
+        let baselines: Baselines = parse(FILES[6], &files[6])?;
+        let guard: Guard = parse(FILES[7], &files[7])?;
         if network.input_bounds() != schema.bounds() {
             return Err(PackageError::InputBounds);
+        }
+        if baselines.logistic.width() != schema.len() {
+            return Err(PackageError::BaselineWidth);
         }
         if card.schema_hash != hex::encode(schema.hash()) {
             return Err(PackageError::CardMismatch("schema"));
@@ -177,8 +217,11 @@ impl ModelPackage {
         if card.render().as_bytes() != files[5] {
             return Err(PackageError::CardText);
         }
-        check_float(&files[3], &network.dims())?;
-        Ok(Self { schema, network, calibration, card, files })
+        float::check_float(&files[3], &network)?;
+        if !guard.fits(&network.dims()) {
+            return Err(PackageError::GuardShape);
+        }
+        Ok(Self { schema, network, calibration, baselines, card, guard, files })
     }
 
     /// Writes the files into a directory, which is created if need be.
@@ -220,8 +263,10 @@ impl ModelPackage {
             schema: self.schema.clone(),
             network: self.network.clone(),
             calibration: self.calibration.clone(),
+            baselines: self.baselines.clone(),
             float: self.files[3].clone(),
             card: self.card.clone(),
+            guard: self.guard.clone(),
         }
     }
 
@@ -240,40 +285,29 @@ impl ModelPackage {
         &self.calibration
     }
 
+    /// What the model is compared with.
+    pub fn baselines(&self) -> &Baselines {
+        &self.baselines
+    }
+
+    /// The float layers the integers were rounded from.
+    pub fn float_layers(&self) -> Result<Vec<FloatLayer>, PackageError> {
+        decode_float(&self.files[3])
+    }
+
     /// Model card.
     pub fn card(&self) -> &ModelCard {
         &self.card
     }
 
+    /// Which windows are like those the model was validated on.
+    pub fn guard(&self) -> &Guard {
+        &self.guard
+    }
+
     /// The bytes of the files, in the order of [`FILES`].
     pub fn files(&self) -> &PackageFiles {
         &self.files
-    }
-}
-
-/// Name of a layer's tensor in `model.safetensors`; `part` is `weight` `[out, in]` or `bias` `[out]`.
-pub fn float_tensor_name(layer: usize, part: &str) -> String {
-    format!("layers.{layer}.{part}")
-}
-
-/// Checks that the float weights are those of a network of these dimensions.
-fn check_float(bytes: &[u8], dims: &[usize]) -> Result<(), PackageError> {
-    let tensors = safetensors::SafeTensors::deserialize(bytes)?;
-    for (layer, pair) in dims.windows(2).enumerate() {
-        let shapes = [("weight", vec![pair[1], pair[0]]), ("bias", vec![pair[1]])];
-        for (part, shape) in shapes {
-            let name = float_tensor_name(layer, part);
-            let fits = tensors
-                .tensor(&name)
-                .is_ok_and(|t| t.dtype() == safetensors::Dtype::F32 && t.shape() == shape.as_slice());
-            if !fits {
-                return Err(PackageError::FloatTensor(name));
-            }
-        }
-    }
-    match tensors.len() {
-        count if count == 2 * (dims.len() - 1) => Ok(()),
-        count => Err(PackageError::FloatCount(count)),
     }
 }
 

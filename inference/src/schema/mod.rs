@@ -4,8 +4,9 @@
 //! the same vector on every machine. One standard deviation of a feature is 2^10 = 1024; a missing value is 0, the
 //! centre of the population, and the feature that tells its staleness is at its maximum.
 
+mod raw;
 mod state;
-mod v1;
+mod v2;
 mod variable;
 
 use std::collections::HashSet;
@@ -13,11 +14,11 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-pub use state::{ClinicalState, Reading, Sex};
+pub use state::{ClinicalState, HOURS, Reading, Sex, Unit};
 pub use variable::Variable;
 
-/// Most features a schema may have: what the circuit of a score is laid out for.
-pub const FEATURES_MAX: usize = 64;
+/// Most features a schema may have: a raw window of eight hours of every variable has 192.
+pub const FEATURES_MAX: usize = 256;
 /// Binary digits after the point of a feature: 1024 is one standard deviation.
 pub const FEATURE_SHIFT: u32 = 10;
 /// Binary digits after the point of a feature's multiplier.
@@ -83,6 +84,16 @@ pub enum Source {
     Hours,
     /// Logarithm of those hours plus one.
     HoursLog,
+    /// 1 in a medical intensive-care unit, 0 elsewhere or where the unit is not known.
+    UnitMedical,
+    /// 1 in a surgical intensive-care unit, 0 elsewhere or where the unit is not known.
+    UnitSurgical,
+    /// Logarithm of the whole hours from admission to hospital to admission to intensive care, plus one.
+    HoursBeforeIcuLog,
+    /// The value as it stood this many hours before the end of the window, in thousandths of the canonical unit.
+    Hourly(Variable, u8),
+    /// Logarithm of that value.
+    HourlyLog(Variable, u8),
 }
 
 /// Why a schema was refused.
@@ -94,6 +105,9 @@ pub enum SchemaError {
     /// Two features have one name.
     #[error("feature name {0:?} is used twice")]
     DuplicateName(String),
+    /// An hour lies beyond the raw window.
+    #[error("feature {0} looks back more than {HOURS} hours")]
+    HourBeyondWindow(usize),
     /// A name is empty, too long or not of `[a-z0-9_.]`.
     #[error("feature {0} has no valid name")]
     InvalidName(usize),
@@ -149,10 +163,9 @@ impl FeatureSchema {
         hasher.finalize().into()
     }
 
-    /// The same schema without the features that tell how long the patient has been observed.
+    /// The same schema without the features that tell how long the patient has been in hospital.
     pub fn without_clock(&self) -> Self {
-        let features =
-            self.features.iter().filter(|f| !matches!(f.source, Source::Hours | Source::HoursLog)).cloned().collect();
+        let features = self.features.iter().filter(|f| !f.source.is_clock()).cloned().collect();
         Self { name: format!("{}-no-clock", self.name), features }
     }
 
@@ -193,6 +206,11 @@ impl Feature {
         if self.name.is_empty() || self.name.len() > 64 || !self.name.chars().all(valid) {
             return Err(SchemaError::InvalidName(index));
         }
+        if let Source::Hourly(_, hour) | Source::HourlyLog(_, hour) = self.source
+            && usize::from(hour) >= HOURS
+        {
+            return Err(SchemaError::HourBeyondWindow(index));
+        }
         let out_of_range = |field| SchemaError::OutOfRange { name: self.name.clone(), field };
         if !(-CENTER_MAX..=CENTER_MAX).contains(&self.center) {
             return Err(out_of_range("center"));
@@ -214,13 +232,21 @@ impl Source {
             Self::Value(v) | Self::ValueLog(v) | Self::AgeLog(v) | Self::Delta(v) | Self::Min(v) | Self::Max(v) => {
                 Some(v)
             }
+            Self::Hourly(v, _) | Self::HourlyLog(v, _) => Some(v),
             Self::PatientAge | Self::PatientSex | Self::Hours | Self::HoursLog => None,
+            Self::UnitMedical | Self::UnitSurgical | Self::HoursBeforeIcuLog => None,
         }
+    }
+
+    /// Whether the source tells how long the patient has been in hospital.
+    pub fn is_clock(self) -> bool {
+        matches!(self, Self::Hours | Self::HoursLog | Self::HoursBeforeIcuLog)
     }
 
     /// The raw integer, or nothing where the state has no such value. Magnitudes stay below 2^33.
     fn raw(self, state: &ClinicalState) -> Option<i64> {
         let reading = |v: Variable| state.readings[v as usize];
+        let hourly = |v: Variable, hour: u8| state.hourly[v as usize].get(usize::from(hour)).copied().flatten();
         match self {
             Self::Value(v) => reading(v).map(|r| i64::from(r.value_milli)),
             Self::ValueLog(v) => reading(v).map(|r| log2_fixed(i64::from(r.value_milli))),
@@ -236,6 +262,11 @@ impl Source {
             Self::PatientSex => state.sex.map(|sex| sex as i64),
             Self::Hours => Some(i64::from(state.hours_observed)),
             Self::HoursLog => Some(log2_fixed(i64::from(state.hours_observed) + 1)),
+            Self::UnitMedical => Some(i64::from(state.unit == Some(Unit::Medical))),
+            Self::UnitSurgical => Some(i64::from(state.unit == Some(Unit::Surgical))),
+            Self::HoursBeforeIcuLog => state.hours_before_icu.map(|hours| log2_fixed(i64::from(hours) + 1)),
+            Self::Hourly(v, hour) => hourly(v, hour).map(i64::from),
+            Self::HourlyLog(v, hour) => hourly(v, hour).map(|value| log2_fixed(i64::from(value))),
         }
     }
 
@@ -252,6 +283,12 @@ impl Source {
             Self::PatientSex => [17, 0],
             Self::Hours => [18, 0],
             Self::HoursLog => [19, 0],
+            Self::UnitMedical => [20, 0],
+            Self::UnitSurgical => [21, 0],
+            Self::HoursBeforeIcuLog => [22, 0],
+            // One code for each hour of the raw window.
+            Self::Hourly(v, hour) => [64 + hour, v as u8],
+            Self::HourlyLog(v, hour) => [128 + hour, v as u8],
         }
     }
 }
@@ -304,7 +341,7 @@ mod tests {
 
     #[test]
     fn hash_depends_on_every_field_of_every_feature() {
-        let schema = FeatureSchema::v1();
+        let schema = FeatureSchema::v2();
         let changes: [fn(&mut Feature); 5] = [
             |f| f.name.push('x'),
             |f| f.source = Source::Value(Variable::Chloride),
@@ -323,7 +360,7 @@ mod tests {
 
     #[test]
     fn refuses_what_could_overflow_or_confuse() {
-        let feature = FeatureSchema::v1().features[0].clone();
+        let feature = FeatureSchema::v2().features[0].clone();
         let with = |change: fn(&mut Feature)| {
             let mut changed = feature.clone();
             change(&mut changed);
@@ -345,11 +382,11 @@ mod tests {
 
     #[test]
     fn shipped_schema_passes_its_own_checks() {
-        let schema = FeatureSchema::v1();
+        let schema = FeatureSchema::v2();
         assert_eq!(FeatureSchema::new(schema.name(), schema.list().to_vec()).as_ref(), Ok(&schema));
-        assert_eq!(schema.len(), FEATURES_MAX);
+        assert_eq!(schema.len(), 67);
         let json = serde_json::to_string(&schema).unwrap();
         assert_eq!(serde_json::from_str::<FeatureSchema>(&json).unwrap(), schema);
-        assert_eq!(schema.without_clock().len(), FEATURES_MAX - 2);
+        assert_eq!(schema.without_clock().len(), schema.len() - 3);
     }
 }

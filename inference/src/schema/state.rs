@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Variable;
 
+/// Hours of the raw window, the current one included.
+pub const HOURS: usize = 8;
+
 /// What is known of a patient at the end of a window.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct ClinicalState {
@@ -15,8 +18,15 @@ pub struct ClinicalState {
     pub age_years: Option<u8>,
     /// Sex of the patient.
     pub sex: Option<Sex>,
+    /// Kind of intensive-care unit.
+    pub unit: Option<Unit>,
+    /// Whole hours from admission to hospital to admission to intensive care.
+    pub hours_before_icu: Option<u32>,
     /// One entry for each [`Variable`], in its order; nothing where no value is fresh enough to carry forward.
     pub readings: [Option<Reading>; Variable::COUNT],
+    /// The raw window: for each variable, in thousandths of the canonical unit, the value as it stood at the end of each
+    /// of the trailing hours, the newest first.
+    pub hourly: [[Option<i32>; HOURS]; Variable::COUNT],
 }
 
 /// The last value of a variable and what it did over the trend window.
@@ -42,6 +52,16 @@ pub enum Sex {
     Female = 0,
     /// Coded 1.
     Male = 1,
+}
+
+/// Kind of intensive-care unit, as the encounter states it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unit {
+    /// Medical.
+    Medical = 0,
+    /// Surgical.
+    Surgical = 1,
 }
 
 impl ClinicalState {

@@ -5,58 +5,34 @@
 //! The same seed, data and machine give the same package; another processor may round float sums differently.
 
 mod calibrate;
+mod checkpoint;
+mod config;
+mod descent;
 mod fit;
-mod report;
+mod logistic;
+mod network;
+mod operate;
+mod origin;
+mod package;
+mod teacher;
 
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
 use crate::dataset::{self, DatasetError, Stay, Table};
-use crate::engine::{CandleEngine, EngineError};
-use crate::metrics::{self, Utility};
-use crate::package::{
-    DataSource, Figures, ModelPackage, OperatingPoint, OperatingPoints, PackageError, PackageParts, TrainingRecord,
-};
-use crate::quantise::{QuantiseError, quantise};
+use crate::engine::EngineError;
+use crate::guard::SpaceError;
+use crate::metrics::{Alarm, EveryHour};
+use crate::package::{ModelPackage, PackageError};
+use crate::quantise::QuantiseError;
 use crate::schema::FeatureSchema;
+use crate::serve::ServingEngine;
 
-use fit::Fitted;
-
-/// How to train.
-#[derive(Clone, Debug)]
-pub struct TrainConfig {
-    /// CSV(.gz) file or directory of `.psv` files.
-    pub data: PathBuf,
-    /// Where the data comes from, for the card.
-    pub source: DataSource,
-    /// Name of the model, for the card.
-    pub name: String,
-    /// Features to learn from.
-    pub schema: FeatureSchema,
-    /// Neurons of each hidden layer.
-    pub hidden: Vec<usize>,
-    /// Seed of initial weights, order of rows and dropout.
-    pub seed: u64,
-    /// Share of the stays kept for early stopping, thresholds and calibration, in per cent.
-    pub selection_percent: u8,
-    /// Most epochs. The learning rate falls to nothing over this number.
-    pub epochs: usize,
-    /// Epochs without a better figure on the selection stays after which training stops.
-    pub patience: usize,
-    /// Rows of a minibatch.
-    pub batch_rows: usize,
-    /// Learning rate at its peak.
-    pub learning_rate: f64,
-    /// Decoupled weight decay of AdamW.
-    pub weight_decay: f64,
-    /// Share of hidden activations dropped.
-    pub dropout: f64,
-    /// How much more a positive row counts than a negative one.
-    pub positive_weight: f64,
-    /// Share of the loss that weighs rows by what the utility stakes on them, rather than by class.
-    pub stake_share: f64,
-}
+pub use config::{Architecture, Teacher, TrainConfig};
+use origin::Origin;
+use package::package;
+pub use package::{Import, import, origin_of, requantise};
 
 /// How far training has come.
 #[derive(Clone, Debug)]
@@ -67,6 +43,18 @@ pub enum Progress {
         stays_fitted: usize,
         /// Stays kept for selection.
         stays_selection: usize,
+    },
+    /// The teacher has judged one more part of the stays.
+    Teacher {
+        /// Parts judged.
+        fold: usize,
+        /// Parts in all.
+        folds: usize,
+    },
+    /// A checkpoint was found; training goes on after this epoch.
+    Resumed {
+        /// Epochs done.
+        epoch: usize,
     },
     /// An epoch has ended. Figures are those of the selection stays.
     Epoch {
@@ -97,117 +85,72 @@ pub enum TrainError {
     /// One part of the split has no septic stay or no other stay.
     #[error("the {0} stays lack one of the two labels: more data or another share is needed")]
     OneClass(&'static str),
+    /// The teacher failed.
+    #[error("the teacher could not be fitted")]
+    Teacher(#[source] forust_ml::errors::ForustError),
+    /// A checkpoint is damaged or cannot be read.
+    #[error("{0} is not a readable checkpoint: remove it to start anew")]
+    Checkpoint(PathBuf),
+    /// A checkpoint is of other settings or other data.
+    #[error("{0} belongs to a run with other settings or data: name another directory, or remove it to start anew")]
+    OtherRun(PathBuf),
+    /// A checkpoint could not be written.
+    #[error("cannot write {path}")]
+    WriteCheckpoint {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
     /// candle failed.
     #[error("the training backend failed")]
     Backend(#[from] candle_core::Error),
     /// Weights diverged, or have no integer form.
     #[error(transparent)]
     Quantise(#[from] QuantiseError),
+    /// The stays are too few for a guard.
+    #[error(transparent)]
+    Guard(#[from] SpaceError),
     /// The engine failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// A model takes another number of inputs than the schema has features.
+    #[error("the model takes {model} inputs, the schema has {schema} features")]
+    Inputs {
+        /// Inputs of the model.
+        model: usize,
+        /// Features of the schema.
+        schema: usize,
+    },
+    /// The logistic regression for comparison is not determined by the data.
+    #[error("no logistic regression fits the data")]
+    Logistic,
     /// The package could not be put together.
     #[error(transparent)]
     Package(#[from] PackageError),
 }
 
-impl TrainConfig {
-    /// The settings the shipped model was trained with.
-    pub fn new(data: impl Into<PathBuf>) -> Self {
-        Self {
-            data: data.into(),
-            source: DataSource::challenge_2019(),
-            name: "sepsis-v1".to_owned(),
-            schema: FeatureSchema::v1(),
-            hidden: vec![64, 32],
-            seed: 1,
-            selection_percent: 15,
-            epochs: 20,
-            patience: 8,
-            batch_rows: 256,
-            learning_rate: 5e-4,
-            weight_decay: 0.05,
-            dropout: 0.4,
-            positive_weight: 8.0,
-            stake_share: 0.5,
-        }
-    }
-
-    fn check(&self) -> Result<(), TrainError> {
-        let within = |name, holds: bool| {
-            if holds { Ok(()) } else { Err(TrainError::Config(name)) }
-        };
-        within("hidden", (1..=7).contains(&self.hidden.len()) && self.hidden.iter().all(|w| (1..=1024).contains(w)))?;
-        within("selection_percent", (1..=50).contains(&self.selection_percent))?;
-        within("epochs", (1..=1000).contains(&self.epochs))?;
-        within("patience", self.patience > 0)?;
-        within("batch_rows", (1..=1 << 20).contains(&self.batch_rows))?;
-        within("learning_rate", self.learning_rate > 0.0 && self.learning_rate <= 1.0)?;
-        within("weight_decay", (0.0..=1.0).contains(&self.weight_decay))?;
-        within("dropout", (0.0..0.9).contains(&self.dropout))?;
-        within("positive_weight", self.positive_weight > 0.0 && self.positive_weight <= 1e4)?;
-        within("stake_share", (0.0..=1.0).contains(&self.stake_share))
-    }
-}
-
-/// Trains a model and packages it.
+/// Trains a model and packages it. Budgets count every hour at or above a threshold as an alert.
 pub fn train(config: &TrainConfig, progress: &mut dyn FnMut(Progress)) -> Result<ModelPackage, TrainError> {
+    train_with(config, &EveryHour, progress)
+}
+
+/// Trains a model and packages it, with thresholds for the alert budgets as `alarm` raises alerts.
+pub fn train_with(
+    config: &TrainConfig,
+    alarm: &dyn Alarm,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<ModelPackage, TrainError> {
     config.check()?;
-    let split = Split::read(config)?;
+    let split = Split::read(&config.data, &config.schema, config.selection_percent)?;
     progress(Progress::Read { stays_fitted: split.fit.stays(), stays_selection: split.selection.stays() });
-    let fitted = fit::fit(config, &split.fit, &split.selection, progress)?;
-    package(config, &split, fitted)
-}
-
-/// Quantises what was fitted, chooses thresholds, calibrates and writes the card.
-fn package(config: &TrainConfig, split: &Split, fitted: Fitted) -> Result<ModelPackage, TrainError> {
-    let selection = &split.selection;
-    let network = quantise(&fitted.layers, &config.schema.bounds())?;
-    let scores = score_table(&CandleEngine::new(&network, &candle_core::Device::Cpu)?, selection)?;
-    let utility = Utility::new(selection.labels_by_stay());
-    let fidelity = report::fidelity(&fitted.layers, selection, &scores);
-    let operating_points = OperatingPoints {
-        model: best(&utility, &scores)?,
-        news2: best(&utility, selection.news2())?,
-        clock: best(&utility, selection.clock())?,
-    };
-    let figures = figures(&scores, selection.labels(), &utility, operating_points.model).ok_or(ONE_CLASS)?;
-    let training = TrainingRecord {
-        seed: config.seed,
-        data_hash: hash_file(&config.data)?,
-        stays_fitted: split.fit.stays(),
-        stays_selection: selection.stays(),
-        stays_septic: split.fit.stays_septic() + selection.stays_septic(),
-        rows: split.fit.rows() + selection.rows(),
-        epoch_best: fitted.epoch_best,
-        epochs: fitted.epochs,
-        quantisation_error_max: fidelity.error_max,
-        quantisation_auroc_loss: fidelity.auroc_loss,
-    };
-    let calibration = calibrate::calibrate(&scores, selection.labels());
-    let card = report::card(config, &network, training, operating_points, figures);
-    let float = report::safetensors(&fitted.layers)?;
-    Ok(ModelPackage::assemble(PackageParts { schema: config.schema.clone(), network, calibration, float, card })?)
-}
-
-const ONE_CLASS: TrainError = TrainError::OneClass("selection");
-
-fn best(utility: &Utility, scores: &[i64]) -> Result<OperatingPoint, TrainError> {
-    let (threshold, _) = utility.best_threshold(scores).ok_or(ONE_CLASS)?;
-    Ok(OperatingPoint { threshold })
-}
-
-/// Figures of a score at its operating point. Nothing when one of the classes is empty.
-pub(crate) fn figures(scores: &[i64], labels: &[bool], utility: &Utility, point: OperatingPoint) -> Option<Figures> {
-    Some(Figures {
-        auroc: metrics::auroc(scores, labels)?,
-        auprc: metrics::auprc(scores, labels)?,
-        utility: utility.at(scores, point.threshold)?,
-    })
+    let fitted = fit::fit(config, &split, progress)?;
+    let origin = Origin::trained(config, &fitted);
+    package(&config.data, &config.schema, &split, fitted.layers, origin, alarm)
 }
 
 /// Scores of every row of a table.
-pub(crate) fn score_table(engine: &CandleEngine, table: &Table) -> Result<Vec<i64>, EngineError> {
+pub(crate) fn score_table(engine: &ServingEngine, table: &Table) -> Result<Vec<i64>, EngineError> {
     let mut scores = Vec::with_capacity(table.rows());
     let rows: Vec<usize> = (0..table.rows()).collect();
     for chunk in rows.chunks(SCORE_ROWS) {
@@ -224,15 +167,22 @@ const SCORE_ROWS: usize = 4096;
 /// The training stays, divided by patient.
 struct Split {
     fit: Table,
+    /// Identifiers of the stays to fit, in the order of the table.
+    fit_ids: Vec<String>,
     selection: Table,
 }
 
 impl Split {
-    fn read(config: &TrainConfig) -> Result<Self, TrainError> {
-        let mut split = Self { fit: Table::new(&config.schema), selection: Table::new(&config.schema) };
-        dataset::read(&config.data, |stay: Stay| {
-            let part = if is_selection(&stay.id, config) { &mut split.selection } else { &mut split.fit };
-            part.push(&stay, &config.schema);
+    fn read(data: &Path, schema: &FeatureSchema, selection_percent: u8) -> Result<Self, TrainError> {
+        let [fit, selection] = [(); 2].map(|()| Table::new(schema));
+        let mut split = Self { fit, fit_ids: Vec::new(), selection };
+        dataset::read(data, |stay: Stay| {
+            if is_selection(&stay.id, selection_percent) {
+                split.selection.push(&stay, schema);
+            } else {
+                split.fit.push(&stay, schema);
+                split.fit_ids.push(stay.id);
+            }
         })?;
         for (part, name) in [(&split.fit, "fitted"), (&split.selection, "selection")] {
             let septic = part.stays_septic();
@@ -242,12 +192,37 @@ impl Split {
         }
         Ok(split)
     }
+
+    /// Which of the teacher's parts each stay to fit belongs to.
+    fn teacher_folds(&self, folds: u8) -> Vec<u8> {
+        self.fit_ids.iter().map(|id| (bucket("hygeia/teacher/v1/", id) % u16::from(folds)) as u8).collect()
+    }
+
+    /// SHA-256 over settings and data: what a checkpoint belongs to.
+    fn digest(&self, settings: [u8; 32]) -> [u8; 32] {
+        let mut hasher = Sha256::new();
+        hasher.update(settings);
+        for table in [&self.fit, &self.selection] {
+            for row in 0..table.rows() {
+                table.features(row).iter().for_each(|feature| hasher.update(feature.to_be_bytes()));
+                hasher.update([u8::from(table.labels()[row])]);
+            }
+            table.labels_by_stay().for_each(|labels| hasher.update((labels.len() as u64).to_be_bytes()));
+        }
+        self.fit_ids.iter().for_each(|id| hasher.update(id));
+        hasher.finalize().into()
+    }
 }
 
 /// The share does not depend on the seed, so that runs with other seeds can be compared.
-fn is_selection(id: &str, config: &TrainConfig) -> bool {
-    let digest = Sha256::digest(format!("hygeia/selection/v1/{id}"));
-    u16::from_be_bytes([digest[0], digest[1]]) % 100 < u16::from(config.selection_percent)
+fn is_selection(id: &str, selection_percent: u8) -> bool {
+    bucket("hygeia/selection/v1/", id) % 100 < u16::from(selection_percent)
+}
+
+/// A number that depends on the identifier alone, for a purpose of its own.
+fn bucket(purpose: &str, id: &str) -> u16 {
+    let digest = Sha256::digest(format!("{purpose}{id}"));
+    u16::from_be_bytes([digest[0], digest[1]])
 }
 
 /// SHA-256 of the training data when it is one file.

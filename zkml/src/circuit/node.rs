@@ -1,11 +1,11 @@
-//! One node of the network: four limbs that end on its row, and what they mean.
+//! One node of the network: three limbs and a sign, and what they mean.
 //!
 //! ```text
-//! row   feature                   hidden neuron or output
-//! -3    16 * upper limb           sign: 1 when T >= 0, else 0
-//! -2    lower limb                low       ┐ limbs of T, or of -1 - T when T is negative,
-//! -1    upper limb                middle    │ so that each T in [-2^30, 2^30) has one decomposition
-//!  0    (unused)                  high      ┘ and floor division needs no remainder of its own
+//! row   limb: of a feature   limb: of a neuron    cell: of a neuron
+//! -2    lower limb           low                                           limbs of T, or of -1 - T when T is
+//! -1    upper limb           middle                                        negative, so that each T in [-2^30, 2^30)
+//!  0    16 * upper limb      high                 1 when T >= 0, else 0    has one decomposition and floor division
+//!                                                                          needs no remainder of its own
 //! ```
 
 use std::ops::{Add, Mul, Sub};
@@ -20,9 +20,9 @@ use halo2_axiom::{
 };
 
 use super::{
-    codes::{feed, is, is_one_or_two, unit},
+    codes::Selectors,
     columns::Columns,
-    plan::{LIMB_BITS, Plan},
+    plan::{LIMB_BITS, LIMBS},
 };
 use crate::statement::{FEATURE_BITS, FEATURE_OFFSET};
 
@@ -46,20 +46,20 @@ impl Number for Expression<Fr> {
     }
 }
 
-/// The four limbs of a node: field elements, or expressions of them.
+/// Sign and limbs of a node: numbers, field elements, or expressions of them.
 #[derive(Clone)]
-pub struct Limbs<T> {
-    /// Three rows up.
+pub struct Node<T> {
+    /// In the column `cell`, on the node's last row. A feature has none.
     pub sign: T,
     /// Two rows up.
     pub low: T,
     /// One row up.
     pub middle: T,
-    /// On the node's row.
+    /// On the node's last row.
     pub high: T,
 }
 
-impl<T: Number> Limbs<T> {
+impl<T: Number> Node<T> {
     /// A feature plus 2^15: the digit that is packed.
     pub fn digit(&self) -> T {
         self.low.clone() + self.middle.clone() * power_of_two(LIMB_BITS)
@@ -96,26 +96,27 @@ impl<T: Number> Limbs<T> {
     }
 }
 
-impl Limbs<Expression<Fr>> {
-    /// The limbs that end on the current row.
+impl Node<Expression<Fr>> {
+    /// The node that ends on the current row.
     pub fn query(cells: &mut VirtualCells<'_, Fr>, columns: &Columns) -> Self {
+        let sign = cells.query_advice(columns.cell, Rotation::cur());
         let mut limb = |rows_up: i32| cells.query_advice(columns.limb, Rotation(-rows_up));
-        Self { sign: limb(3), low: limb(2), middle: limb(1), high: limb(0) }
+        Self { sign, low: limb(2), middle: limb(1), high: limb(0) }
     }
 }
 
-impl Limbs<Fr> {
-    /// The limbs that end on a row of the column `limb`.
-    pub fn read(limb: &[Fr], row: usize) -> Self {
-        Self { sign: limb[row - 3], low: limb[row - 2], middle: limb[row - 1], high: limb[row] }
+impl Node<Fr> {
+    /// The node that ends on a row of the columns `limb` and `cell`.
+    pub fn read(limb: &[Fr], cell: &[Fr], row: usize) -> Self {
+        Self { sign: cell[row], low: limb[row - 2], middle: limb[row - 1], high: limb[row] }
     }
 }
 
-impl Limbs<u64> {
+impl Node<u64> {
     /// Limbs of a packed feature.
     pub fn of_digit(digit: u64) -> Self {
         let middle = digit >> LIMB_BITS;
-        Self { sign: middle << (2 * LIMB_BITS - FEATURE_BITS), low: limb(digit, 0), middle, high: 0 }
+        Self { sign: 0, low: limb(digit, 0), middle, high: middle << (2 * LIMB_BITS - FEATURE_BITS) }
     }
 
     /// Sign and limbs of `T`.
@@ -125,35 +126,23 @@ impl Limbs<u64> {
         Self { sign, low: limb(magnitude, 0), middle: limb(magnitude, 1), high: limb(magnitude, 2) }
     }
 
-    /// In the order of the rows they fill.
-    pub fn into_rows(self) -> [u64; 4] {
-        [self.sign, self.low, self.middle, self.high]
+    /// The limbs in the order of the rows they fill.
+    pub fn limbs(&self) -> [u64; LIMBS] {
+        [self.low, self.middle, self.high]
     }
 }
 
-/// Gate of the nodes: what limbs must be beyond being below 2^10, and what they say about the column `cell`.
-pub fn configure(meta: &mut ConstraintSystem<Fr>, columns: &Columns, plan: &Plan) {
-    let rows_to_previous_feature = i32::try_from(plan.node_rows(0)).expect("a plan's widths are small");
+/// Gate of the nodes: what limbs and signs must be beyond limbs being below 2^10.
+pub fn configure(meta: &mut ConstraintSystem<Fr>, columns: &Columns) {
     meta.create_gate("nodes", |cells| {
-        let limbs = Limbs::query(cells, columns);
-        let cell = cells.query_advice(columns.cell, Rotation::cur());
-        let element_before = cells.query_advice(columns.cell, Rotation(-rows_to_previous_feature));
-        let unit = cells.query_fixed(columns.unit, Rotation::cur());
-        let feed = cells.query_fixed(columns.feed, Rotation::cur());
-        let feature = is_one_or_two(&feed);
-        let appended = is(&feed, feed::NEXT_FEATURE, feed::LAST);
-        let neuron = is_one_or_two(&unit);
-        let output = is(&unit, unit::OUTPUT, unit::LAST);
-        let upper_limb_shifted = limbs.middle.clone() * power_of_two(2 * LIMB_BITS - FEATURE_BITS);
+        let node = Node::query(cells, columns);
+        let on = Selectors::query(cells, columns);
+        let upper_limb_shifted = node.middle.clone() * power_of_two(2 * LIMB_BITS - FEATURE_BITS);
         vec![
-            // The upper limb of a feature has 6 bits, because sixteen times it is a limb too.
-            feature.clone() * (limbs.sign.clone() - upper_limb_shifted),
-            // Features are packed one after the other; the first of an element has nothing before it.
-            feature * (cell.clone() - limbs.digit()) - appended * element_before * power_of_two(FEATURE_BITS),
+            // The upper limb of a feature has 6 bits, because sixteen times it is a limb too. (At a seam all is 0.)
+            on.feature_or_seam * (node.high.clone() - upper_limb_shifted),
             // The sign of a neuron is a bit.
-            neuron * (limbs.sign.clone() * limbs.sign.clone() - limbs.sign.clone()),
-            // The score is the requantised output.
-            output * (cell - limbs.requantised()),
+            on.neuron * (node.sign.clone() * node.sign.clone() - node.sign),
         ]
     });
 }

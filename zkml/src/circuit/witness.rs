@@ -4,11 +4,15 @@ use halo2_axiom::halo2curves::{bn256::Fr, ff::Field};
 use hygeia_inference::{Evaluation, IntegerNetwork, NetworkError};
 use rand::{CryptoRng, RngCore};
 
-use super::{columns::FirstPhaseValues, hash, layout::Layout, node::Limbs, range};
-use crate::statement::{
-    Commitment, FEATURE_BITS, FEATURES_PER_ELEMENT, PublicInputs, Salt, StatementError, feature_digit, field_to_i64,
-    pack,
+use super::{
+    columns::FirstPhaseValues,
+    hash,
+    layout::{Layout, virtual_sums},
+    node::Node,
+    plan::LIMBS,
+    range,
 };
+use crate::statement::{Commitment, PublicInputs, Salt, StatementError, feature_digit, field_to_i64, pack};
 
 /// Why a window has no witness.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -42,44 +46,46 @@ pub fn fill(
     message.push(salt.to_field());
     let evaluation = network.evaluate(features)?;
 
-    let limbs = limb_column(layout, features, &evaluation);
-    let limb: Vec<Fr> = limbs.iter().copied().map(Fr::from).collect();
-    let mut cell = vec![Fr::ZERO; layout.plan.rows_used()];
-    fill_elements(layout, &limb, &mut cell);
-    let score = Limbs::read(&limb, layout.score_row()).requantised();
-    cell[layout.score_row()] = score;
-    let digest = hash::fill(&layout.hash, &message, &mut cell);
+    let zero = || vec![Fr::ZERO; layout.plan.rows_used()];
     let mask = (0..layout.plan.rows_usable()).map(|_| Fr::random(&mut *rng)).collect();
+    let mut first = FirstPhaseValues { limb: zero(), cell: zero(), mask, scratch: zero() };
+    let limbs = fill_nodes(layout, network, features, &evaluation, &mut first);
+    range::count(layout, &limbs, &mut first.cell);
+    let digest = hash::fill(&layout.hash, &message, &mut first);
 
-    let score = field_to_i64(score).expect("a score has at most 21 bits");
+    let output = Node::read(&first.limb, &first.cell, layout.score_row());
+    let score = field_to_i64(output.requantised()).expect("a score has at most 21 bits");
     assert_eq!(score, evaluation.score, "the circuit's score is the reference's");
-    let public = PublicInputs { commitment: Commitment::from_field(digest), score };
-    let count = range::counts(layout, &limbs);
-    Ok(Witness { first: FirstPhaseValues { limb, cell, count, mask }, public })
+    Ok(Witness { first, public: PublicInputs { commitment: Commitment::from_field(digest), score } })
 }
 
-/// Limbs of all nodes, by row.
-fn limb_column(layout: &Layout, features: &[i32], evaluation: &Evaluation) -> Vec<u64> {
+/// Writes limbs and signs of all nodes, and returns the limbs by row.
+fn fill_nodes(
+    layout: &Layout,
+    network: &IntegerNetwork,
+    features: &[i32],
+    evaluation: &Evaluation,
+    first: &mut FirstPhaseValues,
+) -> Vec<u64> {
     let mut column = vec![0; layout.plan.rows_used()];
-    let mut put = |row: usize, limbs: Limbs<u64>| column[row - 3..=row].copy_from_slice(&limbs.into_rows());
+    let mut put = |row: usize, node: &Node<u64>| {
+        column[row + 1 - LIMBS..=row].copy_from_slice(&node.limbs());
+        first.cell[row] = Fr::from(node.sign);
+    };
     for (&row, &feature) in layout.nodes[0].iter().zip(features) {
-        put(row, Limbs::of_digit(feature_digit(feature).expect("packed before")));
+        put(row, &Node::of_digit(feature_digit(feature).expect("packed before")));
     }
-    for (rows, sums) in layout.nodes[1..].iter().zip(&evaluation.pre) {
-        for (&row, &t) in rows.iter().zip(sums) {
-            put(row, Limbs::of_pre_activation(t));
+    let features: Vec<i64> = features.iter().copied().map(i64::from).collect();
+    let inputs = std::iter::once(&features).chain(&evaluation.activations);
+    let layers = network.layers().iter().zip(&evaluation.pre).zip(inputs).enumerate();
+    for (index, ((layer, sums), inputs)) in layers {
+        let beyond = virtual_sums(&layout.plan, index + 1, layer, inputs);
+        for (&row, &t) in layout.nodes[index + 1].iter().zip(sums.iter().chain(&beyond)) {
+            put(row, &Node::of_pre_activation(t));
         }
+    }
+    for (limb, &number) in first.limb.iter_mut().zip(&column) {
+        *limb = Fr::from(number);
     }
     column
-}
-
-/// Packs the features, one step per node.
-fn fill_elements(layout: &Layout, limb: &[Fr], cell: &mut [Fr]) {
-    for rows in layout.nodes[0].chunks(FEATURES_PER_ELEMENT) {
-        let mut element = Fr::ZERO;
-        for &row in rows {
-            element = element * Fr::from(1 << FEATURE_BITS) + Limbs::read(limb, row).digit();
-            cell[row] = element;
-        }
-    }
 }

@@ -11,6 +11,7 @@ use hygeia_zkml::engine::Engine as _;
 use hygeia_zkml::engine::native::NativeEngine;
 
 use super::network::Accounts;
+use crate::alarm::COOL_DOWN_S;
 use crate::chain::governance::{self, Call};
 use crate::chain::{Chain, ChainError, Deployment};
 use crate::clock::now_s;
@@ -19,8 +20,6 @@ use crate::clock::now_s;
 const POOL_TOKENS: u64 = 100_000;
 /// Tokens one trigger reserves.
 const BENEFIT_TOKENS: u64 = 50;
-/// Least time between two triggers under one mandate.
-const COOL_DOWN_S: u32 = 12 * 3600;
 /// Age of an attested window at which the chain no longer acts on it.
 const ATTESTATION_AGE_S: u32 = 7 * 86_400;
 /// Time a provider has to attend.

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use alloy::primitives::B256;
 use anyhow::{Context, Result, bail};
+use hygeia_inference::package::ModelPackage;
 use hygeia_policies::CareCoordinator;
 use hygeia_protocol::bytes::B32;
 use tokio::sync::watch;
@@ -50,6 +51,7 @@ pub async fn run(args: &DemoArgs, stop: CancellationToken) -> Result<bool> {
     }
     let measurements: usize = stays.iter().map(|stay| stay.measurements.len()).sum();
     step(&format!("{} stays with {measurements} measurements of the wire format's variables", stays.len()));
+    step(&stays::coverage(&stays, ModelPackage::default_model().schema()));
 
     let setup = Setup {
         tools: &tools,

@@ -31,6 +31,8 @@ pub struct Observed {
     pub windows: u64,
     /// Windows scored.
     pub scored: u64,
+    /// Windows scored that are unlike those the model was validated on.
+    pub outside_validated_range: u64,
     /// Alerts held back by cool-down or a limit.
     pub suppressed: u64,
     /// Observations refused, by reason.
@@ -77,7 +79,10 @@ impl Observed {
             Stream::Ledger => {
                 if let Ok(line) = ScoredWindow::decode(bytes) {
                     // One line per policy; a window counts once.
-                    self.scored += u64::from(self.window_ids.insert(line.window_id));
+                    if self.window_ids.insert(line.window_id) {
+                        self.scored += 1;
+                        self.outside_validated_range += u64::from(line.outside_validated_range);
+                    }
                     self.suppressed += u64::from(line.outcome.starts_with("suppressed"));
                 }
             }

@@ -5,16 +5,19 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use hygeia_inference::ClinicalState;
 use hygeia_protocol::identity::{DeviceId, PatientId};
 use hygeia_protocol::observation::Observation;
 use hygeia_protocol::subject::{self, Partitioner};
 use hygeia_protocol::time::Timestamp;
+use hygeia_protocol::window::{PatientWindow, WindowConfig};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::stays::Stay;
 use crate::bus::Bus;
 use crate::clock::now_s;
+use crate::convert::clinical_state;
 
 /// Observations sent but not yet acknowledged by the broker, at most.
 const IN_FLIGHT_MAX: usize = 256;
@@ -77,6 +80,15 @@ pub async fn replay(
     }
     progress.send_replace(done);
     Ok(done)
+}
+
+/// The states an oracle would attest of a stay, one for each hour, without broker, signature or clock.
+pub fn states(stay: &Stay) -> Result<Vec<ClinicalState>> {
+    let (events, _implausible) = schedule(std::slice::from_ref(stay), "states")?;
+    let mut window = PatientWindow::new(WindowConfig::default());
+    // What the window refuses (a value that comes too late) the oracle would leave out too.
+    let snapshots = events.iter().filter_map(|event| window.observe(&event.observation).ok()).flatten();
+    Ok(snapshots.map(|snapshot| clinical_state(&snapshot)).collect())
 }
 
 async fn take_acknowledgement<F, T, E>(in_flight: &mut FuturesUnordered<F>, done: &mut Progress) -> Result<()>

@@ -1,12 +1,14 @@
 //! Real intensive-care stays: the MIMIC-IV demo in the CLIF layout (Parquet), turned into observations.
 //!
-//! Only what the wire format carries is read: vitals, laboratory values, inspired oxygen, age and sex. Times are
-//! shifted so that the replay ends now; the distances between them stay as they were.
+//! Only what the wire format carries is read: vitals, laboratory values, inspired oxygen, age, sex and
+//! the facts of the admission. Times are shifted so that the replay ends now; the distances between them stay as they
+//! were.
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use hygeia_inference::schema::{FeatureSchema, Variable};
 use hygeia_protocol::code::Code;
 use parquet::file::reader::SerializedFileReader;
 use parquet::record::{Field, Row};
@@ -67,12 +69,18 @@ impl Stay {
     }
 }
 
+/// Whether a directory holds stays in this layout.
+pub fn is_clif(dir: &Path) -> bool {
+    dir.join("clif_vitals.parquet").is_file()
+}
+
 /// Reads up to `count` stays, cut to `hours_max` hours each: the first in the data set's order that last half a day.
 pub fn read(dir: &Path, count: usize, hours_max: u32) -> Result<Vec<Stay>, StaysError> {
     let intensive_care = intensive_care_intervals(dir)?;
     let mut by_stay: BTreeMap<String, Vec<Measurement>> = BTreeMap::new();
     let mut keep = |id: &str, measurement: Measurement| {
-        let inside = intensive_care.get(id).is_some_and(|(from, to)| (*from..=*to).contains(&measurement.taken_at_s));
+        let inside =
+            intensive_care.get(id).is_some_and(|care| (care.from_s..=care.to_s).contains(&measurement.taken_at_s));
         if inside {
             by_stay.entry(id.to_owned()).or_default().push(measurement);
         }
@@ -91,19 +99,52 @@ pub fn read(dir: &Path, count: usize, hours_max: u32) -> Result<Vec<Stay>, Stays
         .enumerate()
         .map(|(number, (id, measurements))| Stay {
             number,
-            measurements: admitted(measurements, people.get(&id), hours_max),
+            measurements: admitted(measurements, people.get(&id), intensive_care.get(&id), hours_max),
         })
         .collect())
 }
 
+/// What of the model's variables these stays carry, in a sentence. A variable that a stay lacks is a missing value, as it
+/// is in most of the stays the model was trained and validated on: its features say so.
+pub fn coverage(stays: &[Stay], schema: &FeatureSchema) -> String {
+    let mut asked: Vec<Variable> = schema.list().iter().filter_map(|feature| feature.source.variable()).collect();
+    asked.sort_by_key(|&variable| variable as usize);
+    asked.dedup();
+    let carried = |variable: Variable| {
+        let code = Code::from_slot(variable as usize);
+        stays.iter().filter(|stay| stay.measurements.iter().any(|m| Some(m.code) == code)).count()
+    };
+    let counted: Vec<(Variable, usize)> = asked.iter().map(|&variable| (variable, carried(variable))).collect();
+    let list = |wanted: &dyn Fn(usize) -> bool| {
+        let named = counted.iter().filter(|(_, count)| wanted(*count));
+        let names: Vec<String> = named.map(|(variable, count)| format!("{} ({count})", variable.name())).collect();
+        if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+    };
+    format!(
+        "of the {} variables that the model reads, in every stay: {}; in no stay: {}; in some (how many): {}",
+        counted.len(),
+        counted.iter().filter(|(_, count)| *count == stays.len()).count(),
+        list(&|count| count == 0),
+        list(&|count| count > 0 && count < stays.len()),
+    )
+}
+
 /// The measurements of the first hours, with what the register knows of the person in front.
-fn admitted(mut measurements: Vec<Measurement>, person: Option<&Person>, hours_max: u32) -> Vec<Measurement> {
+fn admitted(
+    mut measurements: Vec<Measurement>,
+    person: Option<&Person>,
+    care: Option<&IntensiveCare>,
+    hours_max: u32,
+) -> Vec<Measurement> {
     let first = measurements.first().map_or(0, |m| m.taken_at_s);
     measurements.retain(|m| m.taken_at_s - first <= i64::from(hours_max) * 3600);
     if let Some(person) = person {
         let register = |code, value| Measurement { taken_at_s: first, code, value, device: "register" };
         let mut admission = vec![register(Code::Age, person.age_years)];
         admission.extend(person.sex.map(|sex| register(Code::Sex, sex)));
+        admission.extend(care.and_then(|care| care.unit).map(|unit| register(Code::IcuUnit, unit)));
+        let before = person.admitted_at_s.zip(care).map(|(admitted_s, care)| (care.from_s - admitted_s).max(0) / 3600);
+        admission.extend(before.map(|hours| register(Code::HoursBeforeIcu, hours as f64)));
         measurements.splice(0..0, admission);
     }
     measurements
@@ -120,6 +161,14 @@ fn length_s(measurements: &[Measurement]) -> u64 {
 struct Person {
     age_years: f64,
     sex: Option<f64>,
+    admitted_at_s: Option<i64>,
+}
+
+/// First entry to and last exit from intensive care, and the unit of the first entry on the wire's scale.
+struct IntensiveCare {
+    from_s: i64,
+    to_s: i64,
+    unit: Option<f64>,
 }
 
 fn demographics(dir: &Path) -> Result<BTreeMap<String, Person>, StaysError> {
@@ -135,15 +184,18 @@ fn demographics(dir: &Path) -> Result<BTreeMap<String, Person>, StaysError> {
         let row = row?;
         let (id, patient) = (text(&row, "hospitalization_id"), text(&row, "patient_id"));
         if let (Some(id), Some(patient), Some(age_years)) = (id, patient, number(&row, "age_at_admission")) {
-            people.insert(id, Person { age_years, sex: sexes.get(&patient).copied() });
+            people.insert(
+                id,
+                Person { age_years, sex: sexes.get(&patient).copied(), admitted_at_s: time(&row, "admission_dttm") },
+            );
         }
     }
     Ok(people)
 }
 
-/// First entry to and last exit from intensive care, per hospitalisation.
-fn intensive_care_intervals(dir: &Path) -> Result<BTreeMap<String, (i64, i64)>, StaysError> {
-    let mut intervals: BTreeMap<String, (i64, i64)> = BTreeMap::new();
+/// Intensive care per hospitalisation. Units other than medical and surgical ones are not told apart.
+fn intensive_care_intervals(dir: &Path) -> Result<BTreeMap<String, IntensiveCare>, StaysError> {
+    let mut intervals: BTreeMap<String, IntensiveCare> = BTreeMap::new();
     for row in rows(&dir.join("clif_adt.parquet"))? {
         let row = row?;
         if text(&row, "location_category").as_deref() != Some("icu") {
@@ -152,8 +204,16 @@ fn intensive_care_intervals(dir: &Path) -> Result<BTreeMap<String, (i64, i64)>, 
         if let (Some(id), Some(from), Some(to)) =
             (text(&row, "hospitalization_id"), time(&row, "in_dttm"), time(&row, "out_dttm"))
         {
-            let interval = intervals.entry(id).or_insert((from, to));
-            *interval = (interval.0.min(from), interval.1.max(to));
+            let unit = match text(&row, "location_type").as_deref() {
+                Some("medical_icu") => Some(0.0),
+                Some("surgical_icu") => Some(1.0),
+                _ => None,
+            };
+            let care = intervals.entry(id).or_insert(IntensiveCare { from_s: from, to_s: to, unit });
+            if from < care.from_s {
+                (care.from_s, care.unit) = (from, unit);
+            }
+            care.to_s = care.to_s.max(to);
         }
     }
     Ok(intervals)

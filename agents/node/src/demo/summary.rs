@@ -54,6 +54,8 @@ pub struct Summary {
     pub windows: u64,
     /// Windows scored.
     pub scored: u64,
+    /// Windows scored that are unlike those the model was validated on.
+    pub outside_validated_range: u64,
     /// Alerts published.
     pub alerts: usize,
     /// Alerts held back by cool-down or a limit.
@@ -113,6 +115,7 @@ impl Summary {
             dead_letters: seen.dead_letters.clone(),
             windows: seen.windows,
             scored: seen.scored,
+            outside_validated_range: seen.outside_validated_range,
             alerts: seen.alerts.len(),
             suppressed: seen.suppressed,
             proofs: receipts.len(),
@@ -142,6 +145,7 @@ impl Summary {
         row("observations stored", self.observations.to_string());
         row("dead-lettered", tally(&self.dead_letters));
         row("windows attested / scored", format!("{} / {}", self.windows, self.scored));
+        row("windows outside validated range", self.outside_validated_range.to_string());
         row("alerts (held back)", format!("{} ({})", self.alerts, self.suppressed));
         row("proofs verified", self.proofs.to_string());
         row("triggers accepted and read back", self.triggers_accepted.to_string());

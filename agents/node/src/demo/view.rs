@@ -114,5 +114,6 @@ fn alert_line(timeline: &Timeline) -> String {
         Some(s) => format!("chain refused: {}", s.reason.as_deref().unwrap_or("no reason")),
         None => String::new(),
     };
-    format!("{id}  risk {risk:>7}  alert +{latency} ms  {proof}  {chain}")
+    let range = if alert.outside_validated_range { "  outside validated range" } else { "" };
+    format!("{id}  risk {risk:>7}  alert +{latency} ms  {proof}  {chain}{range}")
 }

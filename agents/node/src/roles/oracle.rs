@@ -27,6 +27,7 @@ use crate::cli::OracleArgs;
 use crate::clock::now_ms;
 use crate::convert;
 use crate::enrolment::{Enrolment, Enrolments};
+use crate::models;
 use crate::telemetry::Counter;
 
 /// Without a message for this long the checkpoint is written down.
@@ -43,7 +44,7 @@ pub async fn run(site: Site, args: OracleArgs) -> Result<()> {
         "patients are spread over partitions by it",
     )?)?;
     let chain = site.chain(None).await?;
-    let schema = FeatureSchema::v1();
+    let schema = models::load(site.connect.model.as_deref())?.schema().clone();
     let mut oracle = Oracle {
         signer: OracleSigner::new(load_signer(&key_file)?, &site.deployment),
         enrolments: Enrolments::open(&site.bus, network_key).await?,

@@ -9,14 +9,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota, RateLimiter};
-use hygeia_inference::engine::CandleEngine;
 use hygeia_inference::package::ModelPackage;
+use hygeia_inference::serve::ServingEngine;
 use hygeia_protocol::message::{Alert, AttestedWindow, B32, Message, ProofMode, ProofRequest, ScoredWindow, V1};
 use hygeia_protocol::subject::{self, Partition, Stream};
 use hygeia_protocol::time::Timestamp;
-use hygeia_protocol::triage::{Triage, TriageOutcome, TriagePolicy};
+use hygeia_protocol::triage::{Triage, TriageOutcome};
 
 use super::{Site, patience};
+use crate::alarm::triage_policy;
 use crate::bus::{Checkpoint, Entry, OrderedReader};
 use crate::chain::registry::{ActivePolicy, Registries};
 use crate::cli::SentinelArgs;
@@ -32,10 +33,6 @@ const BATCH_MAX: usize = 64;
 const BATCH_DEADLINE: Duration = Duration::from_millis(2);
 /// Without a message for this long the checkpoint is written down.
 const IDLE: Duration = Duration::from_millis(500);
-/// Below the threshold by this many score units (2^-10 of log-odds) an alarm counts as over: hysteresis.
-const CLEAR_MARGIN: i64 = 256;
-/// A score this far above the last alerted one is an escalation, which nothing may hold back.
-const ESCALATION_STEP: i64 = 1024;
 /// Alerts per patient and minute.
 const PATIENT_ALERTS_PER_MINUTE: NonZeroU32 = NonZeroU32::new(6).unwrap();
 /// Alerts per ward and minute: more than a person can answer is noise.
@@ -50,7 +47,7 @@ pub async fn run(site: Site, args: SentinelArgs) -> Result<()> {
     let approved = wait_for_approval(&site, &registries, model_hash).await?;
     tracing::info!(model = hex::encode(model_hash), policies = approved, "sentinel runs an approved model");
     let mut sentinel = Sentinel {
-        engine: CandleEngine::new(model.network(), &candle_core::Device::Cpu)?,
+        engine: ServingEngine::new(model.network(), &candle_core::Device::Cpu)?,
         memory: CaseMemory::open(args.qdrant.as_deref(), &hex::encode(model_hash))?,
         ward: args.ward,
         model_hash: B32::new(model_hash),
@@ -97,7 +94,7 @@ struct Sentinel {
     model_hash: B32,
     /// Hash of the model's feature schema, likewise.
     schema_hash: B32,
-    engine: CandleEngine,
+    engine: ServingEngine,
     memory: CaseMemory,
     registries: Registries,
     triage: HashMap<(B32, B32), Triage>,
@@ -112,6 +109,13 @@ struct Arrived {
     sequence: u64,
     partition: Partition,
     window: AttestedWindow,
+}
+
+/// What the model and its guard say of a window.
+#[derive(Clone, Copy)]
+struct Scored {
+    score: i64,
+    outside_validated_range: bool,
 }
 
 impl Sentinel {
@@ -151,11 +155,17 @@ impl Sentinel {
         let policies = self.registries.policies_of(self.model_hash.into_bytes());
         for (arrived, score) in arrived.into_iter().zip(scores) {
             let silent = checkpoint.covers(arrived.sequence);
+            let evaluation = self.model.network().evaluate(&arrived.window.features)?;
+            let familiarity = self.model.guard().judge(&arrived.window.features, &evaluation.activations);
+            let scored = Scored { score, outside_validated_range: !familiarity.is_inside() };
             if !silent {
                 self.site.metrics.count(Counter::WindowsScored, "");
+                if scored.outside_validated_range {
+                    self.site.metrics.count(Counter::WindowsOutsideRange, "");
+                }
             }
             for policy in &policies {
-                self.decide(&arrived, score, policy, silent).await?;
+                self.decide(&arrived, scored, policy, silent).await?;
             }
         }
         Ok(())
@@ -184,29 +194,33 @@ impl Sentinel {
         Some(Arrived { sequence: entry.sequence, partition, window })
     }
 
-    async fn decide(&mut self, arrived: &Arrived, score: i64, policy: &ActivePolicy, silent: bool) -> Result<()> {
+    async fn decide(&mut self, arrived: &Arrived, scored: Scored, policy: &ActivePolicy, silent: bool) -> Result<()> {
         let window = &arrived.window;
         if !self.registries.consents(&window.mandate, &policy.id) {
             return Ok(());
         }
-        let triage =
-            self.triage.entry((window.mandate, policy.id)).or_insert_with(|| Triage::new(triage_policy(policy)));
-        let outcome = triage.step(score, Timestamp::from_seconds(window.end));
+        let triage = self
+            .triage
+            .entry((window.mandate, policy.id))
+            .or_insert_with(|| Triage::new(triage_policy(policy.threshold, policy.cool_down_s)));
+        let outcome = triage.step(scored.score, Timestamp::from_seconds(window.end));
         if silent {
             return Ok(());
         }
         let label = match outcome {
             TriageOutcome::Quiet | TriageOutcome::Cleared => outcome.label(),
             TriageOutcome::Suppressed { .. } => self.suppressed(outcome.label()),
-            TriageOutcome::Alert { escalation } => self.alert_within_limits(arrived, score, policy, escalation).await?,
+            TriageOutcome::Alert { escalation } => {
+                self.alert_within_limits(arrived, scored, policy, escalation).await?
+            }
         };
-        self.write_ledger(arrived, score, label).await
+        self.write_ledger(arrived, scored, label).await
     }
 
     async fn alert_within_limits(
         &mut self,
         arrived: &Arrived,
-        score: i64,
+        scored: Scored,
         policy: &ActivePolicy,
         escalation: bool,
     ) -> Result<&'static str> {
@@ -214,7 +228,7 @@ impl Sentinel {
         if !within && !escalation {
             return Ok(self.suppressed("suppressed_rate_limit"));
         }
-        self.alert(arrived, score, policy, escalation).await?;
+        self.alert(arrived, scored, policy, escalation).await?;
         Ok(TriageOutcome::Alert { escalation }.label())
     }
 
@@ -223,8 +237,14 @@ impl Sentinel {
         reason
     }
 
-    async fn alert(&mut self, arrived: &Arrived, score: i64, policy: &ActivePolicy, escalation: bool) -> Result<()> {
-        let window = &arrived.window;
+    async fn alert(
+        &mut self,
+        arrived: &Arrived,
+        scored: Scored,
+        policy: &ActivePolicy,
+        escalation: bool,
+    ) -> Result<()> {
+        let (window, score) = (&arrived.window, scored.score);
         let embedding = Embedding::of(self.model.network(), &window.features)?;
         let alert = Alert {
             v: V1,
@@ -238,6 +258,7 @@ impl Sentinel {
             threshold: policy.threshold,
             probability_ppm: Some(self.model.calibration().probability_ppm(score)),
             escalation,
+            outside_validated_range: scored.outside_validated_range,
             end: window.end,
             observed_at_ms: window.observed_at_ms,
             raised_at_ms: now_ms(),
@@ -270,7 +291,7 @@ impl Sentinel {
         Ok(())
     }
 
-    async fn write_ledger(&self, arrived: &Arrived, score: i64, outcome: &str) -> Result<()> {
+    async fn write_ledger(&self, arrived: &Arrived, scored: Scored, outcome: &str) -> Result<()> {
         let window = &arrived.window;
         let line = ScoredWindow {
             v: V1,
@@ -278,26 +299,18 @@ impl Sentinel {
             mandate: window.mandate,
             end: window.end,
             model: self.model_hash,
-            score,
+            score: scored.score,
             commitment: window.commitment,
             scored_at_ms: now_ms(),
-            engine: format!("candle-cpu-{}", self.engine.dtype().as_str()),
+            engine: self.engine.name(),
             outcome: outcome.to_owned(),
+            outside_validated_range: scored.outside_validated_range,
         };
         self.site
             .bus
             .publish(Stream::Ledger, subject::ledger(arrived.partition), &line.message_id(), line.encode())
             .await?;
         Ok(())
-    }
-}
-
-fn triage_policy(policy: &ActivePolicy) -> TriagePolicy {
-    TriagePolicy {
-        threshold: policy.threshold,
-        clear_below: policy.threshold - CLEAR_MARGIN,
-        cool_down_s: policy.cool_down_s,
-        escalation_step: ESCALATION_STEP,
     }
 }
 

@@ -33,6 +33,8 @@ pub struct Alert {
     pub probability_ppm: Option<u32>,
     /// True where the score rose well above an earlier alert.
     pub escalation: bool,
+    /// True where the window is unlike those the model was validated on: the score then says less than it seems to.
+    pub outside_validated_range: bool,
     /// End of the window, seconds since the epoch.
     pub end: u64,
     /// Arrival of the newest observation of the window.

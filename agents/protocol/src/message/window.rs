@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{Address, B32, Message, Salt, Signature, V1};
-use crate::code::{Code, READINGS, Sex};
+use crate::code::{Code, READINGS, Sex, Unit};
 use crate::digest::Digest;
 use crate::window::{Reading, WindowSnapshot};
 
@@ -53,6 +53,10 @@ pub struct ClinicalSummary {
     pub age_years: Option<u8>,
     /// Sex.
     pub sex: Option<Sex>,
+    /// Kind of intensive-care unit.
+    pub unit: Option<Unit>,
+    /// Whole hours from admission to hospital to admission to intensive care.
+    pub hours_before_icu: Option<u32>,
     /// Every reading that the window has.
     pub readings: BTreeMap<Code, Reading>,
 }
@@ -81,6 +85,8 @@ pub struct ScoredWindow {
     pub engine: String,
     /// What triage made of it: [`crate::triage::TriageOutcome::label`].
     pub outcome: String,
+    /// True where the window is unlike those the model was validated on.
+    pub outside_validated_range: bool,
 }
 
 impl AttestedWindow {
@@ -106,6 +112,8 @@ impl From<&WindowSnapshot> for ClinicalSummary {
             hours_observed: snapshot.hours_observed,
             age_years: snapshot.age_years,
             sex: snapshot.sex,
+            unit: snapshot.unit,
+            hours_before_icu: snapshot.hours_before_icu,
             readings: snapshot.readings().collect(),
         }
     }

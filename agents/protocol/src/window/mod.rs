@@ -11,6 +11,7 @@
 //! the lowest and the highest value, which gives every field of a [`Reading`] exactly, in memory that
 //! does not grow with the sampling rate.
 
+mod facts;
 mod sequence;
 mod track;
 
@@ -19,9 +20,10 @@ use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 
+use self::facts::Facts;
 use self::sequence::Sequences;
 use self::track::{Sample, Span, Track};
-use crate::code::{Code, READINGS, Sex};
+use crate::code::{Code, READINGS, Sex, Unit};
 use crate::observation::{Observation, Rejection};
 use crate::time::Timestamp;
 
@@ -31,6 +33,8 @@ pub const CATCH_UP_TICKS_MAX: u64 = 48;
 
 /// Ticks that a trend can reach back: eight hours by the minute. Bounds the memory of a variable.
 pub const TREND_TICKS_MAX: u64 = 480;
+/// Ticks of the raw window that a snapshot carries.
+pub const HOURLY_TICKS: usize = 8;
 
 /// How windows are cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,8 +76,15 @@ pub struct WindowSnapshot {
     pub age_years: Option<u8>,
     /// Sex.
     pub sex: Option<Sex>,
+    /// Kind of intensive-care unit.
+    pub unit: Option<Unit>,
+    /// Whole hours from admission to hospital to admission to intensive care.
+    pub hours_before_icu: Option<u32>,
     /// What is known of each variable, by [`Code::slot`].
     pub readings: [Option<Reading>; READINGS],
+    /// The raw window: for each variable the last value, in thousandths of the unit, as it stood at the end of each
+    /// of the trailing ticks, the newest first.
+    pub hourly: [[Option<i32>; HOURLY_TICKS]; READINGS],
 }
 
 /// What a window knows of one variable. `Debug` prints no measurement.
@@ -98,8 +109,7 @@ pub struct PatientWindow {
     config: WindowConfig,
     sequences: Sequences,
     tracks: [Track; READINGS],
-    age: Option<Sample>,
-    sex: Option<Sample>,
+    facts: Facts,
     /// Where the stay's clock starts; fixed once a window was emitted.
     first: Option<Timestamp>,
     /// The newest instant seen.
@@ -124,8 +134,7 @@ impl PatientWindow {
             config,
             sequences: Sequences::default(),
             tracks: Default::default(),
-            age: None,
-            sex: None,
+            facts: Facts::default(),
             first: None,
             clock: Timestamp::EPOCH,
             closed: None,
@@ -146,18 +155,11 @@ impl PatientWindow {
     pub fn observe(&mut self, observation: &Observation) -> Result<Vec<WindowSnapshot>, Rejection> {
         self.sequences.check(observation.device(), observation.seq())?;
         let sample = Sample { at: observation.effective(), value_milli: observation.value_milli() };
-        let emitted = match observation.code() {
-            Code::Age => {
-                replace_if_newer(&mut self.age, sample);
+        let emitted = match observation.code().slot() {
+            Some(slot) => self.measure(slot, sample)?,
+            None => {
+                self.facts.record(observation.code(), sample);
                 Vec::new()
-            }
-            Code::Sex => {
-                replace_if_newer(&mut self.sex, sample);
-                Vec::new()
-            }
-            code => {
-                let slot = code.slot().expect("every code but age and sex has a slot");
-                self.measure(slot, sample)?
             }
         };
         self.sequences.record(observation.device(), observation.seq());
@@ -230,19 +232,25 @@ impl PatientWindow {
 
     /// The chart at `end`; `None` where no variable has a value, since there is nothing to score then.
     fn snapshot(&self, first: Timestamp, end: Timestamp) -> Option<WindowSnapshot> {
-        let span =
-            Span { end, trend_start: self.trend_start(end), carry_forward_s: u64::from(self.config.carry_forward_s) };
+        let span = Span {
+            end,
+            tick_s: u64::from(self.config.tick_s.get()),
+            trend_start: self.trend_start(end),
+            carry_forward_s: u64::from(self.config.carry_forward_s),
+        };
         let readings = std::array::from_fn(|slot| self.tracks[slot].reading(&span));
         if readings.iter().all(Option::is_none) {
             return None;
         }
-        let years = |age: Sample| u8::try_from(age.value_milli / 1000).ok();
         Some(WindowSnapshot {
             end,
             hours_observed: u32::try_from(end.seconds_since(first) / 3_600).unwrap_or(u32::MAX),
-            age_years: self.age.and_then(years),
-            sex: self.sex.map(|sex| if sex.value_milli == 0 { Sex::Female } else { Sex::Male }),
+            age_years: self.facts.age_years(),
+            sex: self.facts.sex(),
+            unit: self.facts.unit(),
+            hours_before_icu: self.facts.hours_before_icu(),
             readings,
+            hourly: std::array::from_fn(|slot| self.tracks[slot].by_tick(&span)),
         })
     }
 
@@ -272,12 +280,6 @@ impl PatientWindow {
     fn tick_at_or_after(&self, instant: Timestamp) -> Timestamp {
         let before = self.tick_at_or_before(instant);
         if before == instant { before } else { self.next_tick(before) }
-    }
-}
-
-fn replace_if_newer(known: &mut Option<Sample>, sample: Sample) {
-    if known.is_none_or(|known| known.at <= sample.at) {
-        *known = Some(sample);
     }
 }
 

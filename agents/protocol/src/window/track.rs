@@ -17,6 +17,7 @@ pub(super) struct Sample {
 /// The stretch of time that a reading is about.
 pub(super) struct Span {
     pub(super) end: Timestamp,
+    pub(super) tick_s: u64,
     pub(super) trend_start: Timestamp,
     pub(super) carry_forward_s: u64,
 }
@@ -85,13 +86,28 @@ impl Track {
         })
     }
 
+    /// The last value as it stood at the end of each trailing tick, the newest first; `None` where there was none young
+    /// enough, or where its tick has been forgotten.
+    pub(super) fn by_tick<const TICKS: usize>(&self, span: &Span) -> [Option<i32>; TICKS] {
+        let mut ticks = self.ticks.iter().rev().peekable();
+        let mut end = span.end;
+        std::array::from_fn(|_| {
+            while ticks.next_if(|tick| tick.end > end).is_some() {}
+            let last = ticks.peek().map_or(self.carried, |tick| Some(tick.last));
+            let carried_ms = span.carry_forward_s.saturating_mul(1000);
+            let young = last.filter(|last| last.at <= end && end.millis_since(last.at) <= carried_ms);
+            end = end.minus_seconds(span.tick_s);
+            young.map(|last| last.value_milli)
+        })
+    }
+
     /// When the newest sample was measured.
     pub(super) fn newest(&self) -> Option<Timestamp> {
         self.ticks.back().map(|tick| tick.last.at).or(self.carried.map(|sample| sample.at))
     }
 
     fn carry(&mut self, sample: Sample) {
-        super::replace_if_newer(&mut self.carried, sample);
+        replace_if_newer(&mut self.carried, sample);
     }
 }
 
@@ -110,5 +126,11 @@ impl Tick {
         }
         self.min_milli = self.min_milli.min(sample.value_milli);
         self.max_milli = self.max_milli.max(sample.value_milli);
+    }
+}
+
+pub(super) fn replace_if_newer(known: &mut Option<Sample>, sample: Sample) {
+    if known.is_none_or(|known| known.at <= sample.at) {
+        *known = Some(sample);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use hygeia_protocol::code::{Code, Sex};
+use hygeia_protocol::code::{Code, Sex, Unit};
 use hygeia_protocol::message::{
     Address, Alert, AttestedWindow, B32, ClinicalSummary, Contribution, DeadLetter, HexBytes, Message, MessageError,
     ProofMode, ProofRequest, Receipt, Salt, ScoredWindow, Settlement, SettlementStatus, Signature, SimilarCase, V1,
@@ -37,6 +37,8 @@ fn window() -> AttestedWindow {
             hours_observed: 6,
             age_years: Some(71),
             sex: Some(Sex::Female),
+            unit: Some(Unit::Surgical),
+            hours_before_icu: Some(31),
             readings: [(Code::HeartRate, reading(98_765)), (Code::Lactate, reading(4_321))].into(),
         },
         observed_at_ms: 1_767_225_600_100,
@@ -56,6 +58,7 @@ fn scored() -> ScoredWindow {
         scored_at_ms: 1,
         engine: "candle-cpu".into(),
         outcome: "quiet".into(),
+        outside_validated_range: false,
     }
 }
 
@@ -72,6 +75,7 @@ fn alert() -> Alert {
         threshold: 1_024,
         probability_ppm: Some(420_000),
         escalation: false,
+        outside_validated_range: true,
         end: 1_767_225_600,
         observed_at_ms: 1,
         raised_at_ms: 2,

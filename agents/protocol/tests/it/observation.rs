@@ -152,7 +152,10 @@ fn values_that_are_not_json_numbers_are_malformed() {
 fn sentinels_are_refused_for_every_code() {
     for code in Code::ALL {
         for value in ["-100", "32767", "8388607"] {
-            let text = with("8867-4", code.loinc()).replace("/min", code.ucum()).replace("72.5", value);
+            let text = with("http://loinc.org", code.system())
+                .replace("8867-4", code.code())
+                .replace("/min", code.ucum())
+                .replace("72.5", value);
             assert_eq!(decode(text.as_bytes()), Err(Rejection::ImplausibleValue), "{code:?}");
         }
     }

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use expect_test::{Expect, expect};
-use hygeia_protocol::code::Code;
+use hygeia_protocol::code::{Code, Sex, Unit};
 use hygeia_protocol::observation::{DeviceId, Observation, PatientId, Rejection};
 use hygeia_protocol::time::Timestamp;
 use hygeia_protocol::window::{
@@ -407,4 +407,45 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn facts_of_the_stay_stand_in_every_later_window() {
+    let mut bed = Bed::new(WindowConfig::default());
+    for (code, value_milli) in [(Code::IcuUnit, 1_000), (Code::HoursBeforeIcu, 31_900), (Code::Sex, 1_000)] {
+        assert_eq!(bed.observe(code, value_milli, at(0, 0)), Ok(vec![]));
+    }
+    bed.observe(Code::HeartRate, 80_000, at(0, 30)).unwrap();
+    let windows = bed.observe(Code::HeartRate, 81_000, at(1, 30)).unwrap();
+    let [window] = windows.as_slice() else { panic!("one window is complete") };
+    let facts = (window.unit, window.hours_before_icu, window.sex, window.age_years);
+    assert_eq!(facts, (Some(Unit::Surgical), Some(31), Some(Sex::Male), None));
+}
+
+#[test]
+fn the_raw_window_has_each_value_as_it_stood() {
+    let mut bed = Bed::new(WindowConfig::default());
+    for (hour, minute, value_milli) in [(0, 30, 70_000), (2, 10, 71_000), (2, 50, 72_000), (9, 30, 73_000)] {
+        bed.observe(Code::HeartRate, value_milli, at(hour, minute)).unwrap();
+    }
+    let windows = bed.observe(Code::HeartRate, 74_000, at(10, 30)).unwrap();
+    let [window] = windows.as_slice() else { panic!("one window is complete") };
+    assert_eq!(window.end, at(10, 0));
+    // At 10:00 the value of 9:30; from 9:00 back to 3:00 that of 2:50.
+    let expected = [73_000, 72_000, 72_000, 72_000, 72_000, 72_000, 72_000, 72_000].map(Some);
+    assert_eq!(window.hourly[Code::HeartRate as usize], expected);
+    assert_eq!(window.hourly[Code::Spo2 as usize], [None; 8]);
+}
+
+#[test]
+fn the_raw_window_forgets_what_is_too_old_or_was_not_yet_measured() {
+    let config = WindowConfig { carry_forward_s: 2 * 3_600, ..WindowConfig::default() };
+    let mut bed = Bed::new(config);
+    bed.observe(Code::Spo2, 95_000, at(3, 30)).unwrap();
+    let windows = bed.observe(Code::HeartRate, 74_000, at(8, 30)).unwrap();
+    let by_end =
+        |hour| windows.iter().find(|window| window.end == at(hour, 0)).map(|window| window.hourly[Code::Spo2 as usize]);
+    assert_eq!(by_end(4), Some([Some(95_000), None, None, None, None, None, None, None]));
+    assert_eq!(by_end(5), Some([Some(95_000), Some(95_000), None, None, None, None, None, None]));
+    assert_eq!(by_end(6), None, "nothing is left to carry");
 }

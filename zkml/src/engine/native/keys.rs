@@ -196,13 +196,14 @@ pub(crate) fn check_degree(cs: &ConstraintSystem<Fr>) -> Result<(), KeyError> {
 
 /// Bytes of a proof: a point is 64, a scalar 32.
 ///
-/// Points: one for each advice column, the permutation product, the vanishing argument's random polynomial, the
-/// quotient's pieces, and two of the opening. Scalars: one for each query of advice and fixed columns, one for the random
-/// polynomial, one for each column of the permutation, two for its product.
+/// Points: one for each advice column, the vanishing argument's random polynomial, the quotient's pieces, and two of the
+/// opening. Scalars: one for each query of advice and fixed columns, one for the random polynomial. The circuit has no
+/// permutation and no lookup, which would add to both.
 fn proof_bytes(cs: &ConstraintSystem<Fr>) -> usize {
+    assert!(cs.permutation().get_columns().is_empty() && cs.lookups().is_empty(), "the circuit has neither");
     let quotient_pieces = DEGREE - 1;
-    let points = cs.num_advice_columns() + 1 + 1 + quotient_pieces + 2;
-    let scalars = cs.advice_queries().len() + cs.fixed_queries().len() + 1 + cs.permutation().get_columns().len() + 2;
+    let points = cs.num_advice_columns() + 1 + quotient_pieces + 2;
+    let scalars = cs.advice_queries().len() + cs.fixed_queries().len() + 1;
     64 * points + 32 * scalars
 }
 

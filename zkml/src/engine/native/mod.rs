@@ -40,7 +40,7 @@ use crate::{
     circuit::{
         AlertCircuit,
         layout::Layout,
-        plan::{Plan, PlanError},
+        plan::{Goal, Plan, PlanError, Shape},
         witness::{self, Witness, WitnessError},
     },
     statement::{PublicInputs, Salt},
@@ -55,6 +55,8 @@ const PROVING_KEY_KIND: &str = "proving key";
 pub struct EngineConfig {
     /// Threads of the engine's own pool; 0 takes one for each processor.
     pub threads: usize,
+    /// What the circuit is chosen for. Keys of one goal are not those of another.
+    pub goal: Goal,
 }
 
 /// Why an engine did not start.
@@ -109,7 +111,7 @@ impl NativeEngine {
         srs: &Srs,
         config: &EngineConfig,
     ) -> Result<Self, EngineError> {
-        let layout = Arc::new(Layout::new(network, schema_hash)?);
+        let layout = Arc::new(Layout::new(network, schema_hash, config.goal)?);
         let srs = srs.trimmed(layout.plan.k)?;
         let pool = start_pool(config)?;
         let proving_key = pool.install(|| generate_key(&layout, &srs))?;
@@ -131,7 +133,7 @@ impl NativeEngine {
         directory: &Path,
         config: &EngineConfig,
     ) -> Result<Self, EngineError> {
-        let layout = Arc::new(Layout::new(network, schema_hash)?);
+        let layout = Arc::new(Layout::new(network, schema_hash, config.goal)?);
         let srs = srs.trimmed(layout.plan.k)?;
         let circuit = circuit_hash(network, schema_hash, &layout.plan);
         let paths = key_paths(directory, circuit, &srs);
@@ -173,13 +175,13 @@ impl NativeEngine {
         directory: &Path,
         config: &EngineConfig,
     ) -> Result<Self, EngineError> {
-        let srs = Srs::development_cached(Self::required_k(network)?, directory)?;
+        let srs = Srs::development_cached(Self::plan(network, config.goal)?.k, directory)?;
         Self::open(network, schema_hash, &srs, directory, config)
     }
 
-    /// Logarithm of the rows that the circuit of a network needs, and so of the reference string.
-    pub fn required_k(network: &IntegerNetwork) -> Result<u32, PlanError> {
-        Ok(Plan::smallest(&network.dims())?.k)
+    /// The circuit that a network gets. It prints itself; its `k` is the size that the reference string must have.
+    pub fn plan(network: &IntegerNetwork, goal: Goal) -> Result<Plan, PlanError> {
+        Plan::choose(&Shape::of(network), goal)
     }
 
     /// Saves both keys under the hash of their circuit.
@@ -298,7 +300,7 @@ pub fn verify(key: &VerifyingKeyFile, proof: &[u8], public: &PublicInputs) -> Re
 /// Names a circuit: schema, network and shape. A key adds the reference string to it.
 fn circuit_hash(network: &IntegerNetwork, schema_hash: [u8; 32], plan: &Plan) -> [u8; 32] {
     let mut hasher = Sha256::new();
-    hasher.update(b"hygeia/circuit/v1");
+    hasher.update(b"hygeia/circuit/v2");
     hasher.update(PROOF_SYSTEM_ID.as_bytes());
     hasher.update(schema_hash);
     hasher.update(network.hash());

@@ -1,5 +1,9 @@
 //! Real proofs and their tampered twins; key files sound, damaged and of somebody else.
 
+mod convolution;
+mod hiding;
+mod prover;
+
 use std::{fs, sync::LazyLock};
 
 use hygeia_inference::NetworkError;
@@ -13,7 +17,7 @@ use crate::{
     statement::{Commitment, StatementError, commit},
 };
 
-const CONFIG: EngineConfig = EngineConfig { threads: 2 };
+const CONFIG: EngineConfig = EngineConfig { threads: 2, goal: Goal::Latency };
 const K: u32 = 11;
 
 /// Keys take a second, so tests that only read them share one engine.
@@ -92,16 +96,6 @@ fn a_commitment_plus_the_modulus_is_no_commitment() {
     assert_eq!(Commitment::from_bytes(alias(bytes)), Err(StatementError::NotCanonical));
     assert_eq!(Commitment::from_bytes(alias([0; 32])), Err(StatementError::NotCanonical));
     assert!(Commitment::from_bytes(bytes).is_ok());
-}
-
-#[test]
-fn two_proofs_of_one_window_share_nothing_but_what_is_public() {
-    let (features, salt) = window(6);
-    let proofs = [0, 1].map(|_| ENGINE.prove(&features, &salt).unwrap());
-    assert_eq!(proofs[0].public, proofs[1].public);
-    let words = |proof: &Proof| proof.bytes.chunks(32).map(<[u8]>::to_vec).collect::<Vec<_>>();
-    let (first, second) = (words(&proofs[0]), words(&proofs[1]));
-    assert!(first.iter().all(|word| !second.contains(word)));
 }
 
 #[test]

@@ -282,6 +282,7 @@ pub(super) mod tests {
             threshold: 1_024,
             probability_ppm: Some(123_456),
             escalation: false,
+            outside_validated_range: false,
             end: 1_767_225_600,
             observed_at_ms: 1_767_225_900_000,
             raised_at_ms: 1_767_225_900_020,

@@ -185,7 +185,8 @@ fn basis(contributions: &[Contribution]) -> String {
     text
 }
 
-/// Whether the score is proved and what the chain did, so that nobody takes an unproved score for a proved one.
+/// Whether the score is proved, what the chain did and whether the model was checked on such windows, so that nobody
+/// takes a score for more than it is.
 fn standing(view: &AlertView<'_>) -> String {
     let proof = match view.proof_state {
         ProofState::Proved => "The score is proved.",
@@ -198,7 +199,12 @@ fn standing(view: &AlertView<'_>) -> String {
         Status::Refused => format!(" The chain refused: {}.", plain(view.reason.unwrap_or("no reason given"))),
         Status::Proved | Status::Unproved => " Nothing is on chain yet.".to_owned(),
     };
-    format!("{proof}{chain}")
+    let range = if view.alert.outside_validated_range {
+        " OUTSIDE VALIDATED RANGE: no window like this one was among those the model was checked on."
+    } else {
+        ""
+    };
+    format!("{proof}{chain}{range}")
 }
 
 /// Names and units come from messages: only what they may be made of gets into Markdown that an EHR renders.
