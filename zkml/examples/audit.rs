@@ -69,7 +69,7 @@ fn network(dims: &[usize]) -> Result<IntegerNetwork, Box<dyn Error>> {
         let limit = i32::try_from((1 << 29) / (reach * i64::try_from(inputs)?))?;
         let weights = (0..outputs).map(|_| (0..inputs).map(|_| rng.gen_range(-limit..=limit)).collect()).collect();
         let bias = (0..outputs).map(|_| rng.gen_range(-(1 << 20)..1 << 20)).collect();
-        layers.push(Dense { weights, bias });
+        layers.push(Dense { weights, bias }.into());
         reach = (reach * i64::try_from(inputs)? * i64::from(limit) + (1 << 20)) >> 10;
     }
     Ok(IntegerNetwork::new(layers, vec![BOUNDS; dims[0]])?)

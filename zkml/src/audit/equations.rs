@@ -58,12 +58,12 @@ fn neurons(network: &IntegerNetwork) -> Vec<Equation> {
     let mut equations = Vec::new();
     // The first neuron of the layer before; features are no neurons.
     let mut before = None;
-    for layer in network.layers() {
+    for (layer, &neurons) in network.layers().iter().zip(&network.dims()[1..]) {
         let first_of_layer = equations.len();
-        for (neuron, &bias) in layer.bias.iter().enumerate() {
-            let mut constant = -field_from_i64(bias + SUM_OFFSET);
+        for neuron in 0..neurons {
+            let mut constant = -field_from_i64(layer.bias_of(neuron) + SUM_OFFSET);
             let mut equation = vec![(Term::Sum(first_of_layer + neuron), Fr::ONE)];
-            for (input, weight) in terms_of(layer, neuron) {
+            for (input, weight) in layer.terms_of(neuron).filter(|&(_, weight)| weight != 0) {
                 let weight = field_from_i64(i64::from(weight));
                 match before {
                     None => {
@@ -79,11 +79,6 @@ fn neurons(network: &IntegerNetwork) -> Vec<Equation> {
         before = Some(first_of_layer);
     }
     equations
-}
-
-/// Inputs of one neuron and their weights.
-fn terms_of(layer: &hygeia_inference::Dense, neuron: usize) -> impl Iterator<Item = (usize, i32)> + '_ {
-    layer.weights[neuron].iter().copied().enumerate().filter(|&(_, weight)| weight != 0)
 }
 
 #[cfg(test)]
@@ -128,7 +123,8 @@ mod tests {
     #[test]
     fn another_weight_or_bias_is_another_equation() {
         let network = |weight, bias| {
-            IntegerNetwork::new(vec![Dense { weights: vec![vec![weight]], bias: vec![bias] }], vec![(-10, 10)]).unwrap()
+            let layer = Dense { weights: vec![vec![weight]], bias: vec![bias] };
+            IntegerNetwork::new(vec![layer.into()], vec![(-10, 10)]).unwrap()
         };
         let equations = of_network(&network(3, 4));
         assert_ne!(equations, of_network(&network(2, 4)));

@@ -75,8 +75,8 @@ fn extreme_features_and_sums_satisfy_the_circuit() {
 
     // Weights that drive T to both ends of its range, in the hidden layer and in the score.
     let layers = vec![
-        Dense { weights: vec![vec![32767], vec![32767]], bias: vec![65_534, -65_535] },
-        Dense { weights: vec![vec![1023, -1023]], bias: vec![(1 << 30) - 1 - 1023 * ((1 << 20) - 1)] },
+        Dense { weights: vec![vec![32767], vec![32767]], bias: vec![65_534, -65_535] }.into(),
+        Dense { weights: vec![vec![1023, -1023]], bias: vec![(1 << 30) - 1 - 1023 * ((1 << 20) - 1)] }.into(),
     ];
     let network = IntegerNetwork::new(layers, vec![(-32767, 32767)]).unwrap();
     let plan = AuditPlan::for_windows(&network, 64).unwrap();
