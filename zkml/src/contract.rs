@@ -11,7 +11,8 @@ use std::{
 
 use halo2_axiom::{
     halo2curves::bn256::{Bn256, Fq, Fr, G1Affine},
-    poly::commitment::ParamsProver,
+    plonk::VerifyingKey,
+    poly::{commitment::ParamsProver, kzg::commitment::ParamsKZG},
 };
 use snark_verifier::{
     loader::evm::EvmLoader,
@@ -23,8 +24,8 @@ use snark_verifier::{
 use crate::{engine::native::VerifyingKeyFile, statement::PublicInputs};
 
 /// Public values in front of a proof.
-const PUBLIC_VALUES: usize = 2;
-const WORD_BYTES: usize = 32;
+pub(crate) const PUBLIC_VALUES: usize = 2;
+pub(crate) const WORD_BYTES: usize = 32;
 
 /// Why no contract was written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -42,8 +43,27 @@ pub enum ContractError {
 /// Compile it with `viaIR` and the optimizer steps `u:`; the full optimizer silently yields a contract that always
 /// reverts.
 pub fn verifier_solidity(key: &VerifyingKeyFile) -> Result<String, ContractError> {
-    let generated = catch_unwind(AssertUnwindSafe(|| generate(key))).ok().flatten().ok_or(ContractError::Generator)?;
-    complete(&generated, key).ok_or(ContractError::Preamble)
+    let origin = Origin { circuit_hash: key.circuit_hash(), key_hash: key.hash(), development: key.is_development() };
+    solidity(key.params(), key.verifying_key(), &origin)
+}
+
+/// What a generated contract says about where it comes from.
+pub(crate) struct Origin {
+    pub circuit_hash: [u8; 32],
+    pub key_hash: [u8; 32],
+    /// Whether the reference string's secret is public.
+    pub development: bool,
+}
+
+/// The contract of any key with [`PUBLIC_VALUES`] public values.
+pub(crate) fn solidity(
+    params: &ParamsKZG<Bn256>,
+    key: &VerifyingKey<G1Affine>,
+    origin: &Origin,
+) -> Result<String, ContractError> {
+    let generate = || generate(params, key);
+    let generated = catch_unwind(AssertUnwindSafe(generate)).ok().flatten().ok_or(ContractError::Generator)?;
+    complete(&generated, origin).ok_or(ContractError::Preamble)
 }
 
 /// Commitment and score as big-endian words, then the proof.
@@ -58,9 +78,8 @@ pub fn calldata_bytes(key: &VerifyingKeyFile) -> usize {
     PUBLIC_VALUES * WORD_BYTES + key.proof_bytes()
 }
 
-fn generate(key: &VerifyingKeyFile) -> Option<String> {
+fn generate(params: &ParamsKZG<Bn256>, verifying_key: &VerifyingKey<G1Affine>) -> Option<String> {
     type Verifier = PlonkVerifier<KzgAs<Bn256, Bdfg21>>;
-    let (params, verifying_key) = (key.params(), key.verifying_key());
     let protocol = compile(params, verifying_key, Config::kzg().with_num_instance(vec![PUBLIC_VALUES]));
     let deciding_key = KzgDecidingKey::<Bn256>::from((params.get_g()[0], params.g2(), params.s_g2()));
     let loader = EvmLoader::new::<Fq, Fr>();
@@ -73,11 +92,11 @@ fn generate(key: &VerifyingKeyFile) -> Option<String> {
 }
 
 /// Opens the generator's pinned compiler version and says where the file comes from.
-fn complete(generated: &str, key: &VerifyingKeyFile) -> Option<String> {
+fn complete(generated: &str, origin: &Origin) -> Option<String> {
     let body = generated.trim_start().strip_prefix("// SPDX-License-Identifier: MIT")?;
     let body = body.trim_start().strip_prefix("pragma solidity 0.8.19;")?;
-    let mark = if key.is_development() { " Its reference string is INSECURE: for development only." } else { "" };
-    let (circuit, verifying_key) = (hex::encode(key.circuit_hash()), hex::encode(key.hash()));
+    let mark = if origin.development { " Its reference string is INSECURE: for development only." } else { "" };
+    let (circuit, verifying_key) = (hex::encode(origin.circuit_hash), hex::encode(origin.key_hash));
     Some(format!(
         "// SPDX-License-Identifier: MIT\n// Generated from circuit {circuit},\n// verifying key {verifying_key}.{mark}\n\
          pragma solidity ^0.8.19;\n{}\n",

@@ -7,6 +7,7 @@
 //! This crate never releases a proof it has not verified, never trusts bytes before their hash, and never puts a
 //! feature, a salt or a witness into an error or a `Debug` text.
 
+pub mod audit;
 pub mod circuit;
 pub mod contract;
 pub mod engine;

@@ -213,7 +213,7 @@ pub(crate) fn field_to_be_bytes(element: Fr) -> [u8; 32] {
     bytes
 }
 
-fn field_from_be_bytes(mut bytes: [u8; 32]) -> Option<Fr> {
+pub(crate) fn field_from_be_bytes(mut bytes: [u8; 32]) -> Option<Fr> {
     bytes.reverse();
     Fr::from_repr_vartime(bytes)
 }

@@ -190,7 +190,7 @@ impl fmt::Debug for VerifyingKeyFile {
 }
 
 /// Whether halo2-axiom will build the circuit that is meant: its degree can be cut by the environment.
-pub(super) fn check_degree(cs: &ConstraintSystem<Fr>) -> Result<(), KeyError> {
+pub(crate) fn check_degree(cs: &ConstraintSystem<Fr>) -> Result<(), KeyError> {
     if cs.degree() == DEGREE && gate_degree(cs) <= DEGREE { Ok(()) } else { Err(KeyError::DegreeChanged) }
 }
 
@@ -208,7 +208,7 @@ fn proof_bytes(cs: &ConstraintSystem<Fr>) -> usize {
 }
 
 /// Parameters that hold what verification reads of them: size, first power and the second group.
-fn verifier_params(k: u32, g: G1Affine, g2: G2Affine, s_g2: G2Affine) -> ParamsKZG<Bn256> {
+pub(crate) fn verifier_params(k: u32, g: G1Affine, g2: G2Affine, s_g2: G2Affine) -> ParamsKZG<Bn256> {
     // `from_parts` is a method, so some parameters must be there first: those of one row.
     let mut one_row = 0_u32.to_le_bytes().to_vec();
     for point in [g, g] {
@@ -267,7 +267,7 @@ fn decode_key(mut bytes: &[u8], plan: &Plan) -> Result<(ParamsKZG<Bn256>, Verify
     Ok((verifier_params(plan.k, g, g2, s_g2), key))
 }
 
-fn read_point<C: SerdeCurveAffine>(reader: &mut impl Read) -> Result<C, KeyError> {
+pub(crate) fn read_point<C: SerdeCurveAffine>(reader: &mut impl Read) -> Result<C, KeyError> {
     let point = C::read(reader, SerdeFormat::Processed).map_err(|_| KeyError::Decode("a point is not on its curve"))?;
     if bool::from(point.is_identity()) { Err(KeyError::Decode("a point is the identity")) } else { Ok(point) }
 }

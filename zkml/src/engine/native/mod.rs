@@ -1,8 +1,8 @@
 //! The native engine: halo2-axiom with KZG on BN254, SHPLONK openings and the Keccak transcript of the EVM.
 
-mod file;
-mod keys;
-mod srs;
+pub(crate) mod file;
+pub(crate) mod keys;
+pub(crate) mod srs;
 
 #[cfg(test)]
 mod tests;
@@ -315,7 +315,7 @@ fn key_paths(directory: &Path, circuit_hash: [u8; 32], srs: &Srs) -> KeyPaths {
     KeyPaths { verifying: directory.join(format!("{name}.vk")), proving: directory.join(format!("{name}.pk")) }
 }
 
-fn start_pool(config: &EngineConfig) -> Result<rayon::ThreadPool, EngineError> {
+pub(crate) fn start_pool(config: &EngineConfig) -> Result<rayon::ThreadPool, EngineError> {
     rayon::ThreadPoolBuilder::new()
         .num_threads(config.threads)
         .thread_name(|index| format!("prover-{index}"))

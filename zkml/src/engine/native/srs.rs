@@ -153,7 +153,7 @@ impl Srs {
         Ok(())
     }
 
-    pub(super) fn params(&self) -> &ParamsKZG<Bn256> {
+    pub(crate) fn params(&self) -> &ParamsKZG<Bn256> {
         &self.params
     }
 
@@ -184,13 +184,13 @@ impl fmt::Debug for Srs {
 }
 
 /// Whether a point of the second curve lies in the group of the pairing, which is smaller than the curve.
-pub(super) fn in_subgroup(point: &G2Affine) -> bool {
+pub(crate) fn in_subgroup(point: &G2Affine) -> bool {
     use halo2_axiom::halo2curves::group::cofactor::CofactorGroup;
     bool::from(point.to_curve().is_torsion_free())
 }
 
 /// Whether the secret is the one of the development string, whatever a mark says.
-pub(super) fn has_development_secret(g2: G2Affine, s_g2: G2Affine) -> bool {
+pub(crate) fn has_development_secret(g2: G2Affine, s_g2: G2Affine) -> bool {
     let secret = Fr::random(development_rng());
     (g2 * secret).to_affine() == s_g2
 }
