@@ -30,7 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let keys_dir = env::temp_dir().join("hygeia-audit-keys");
     let srs = Srs::development_cached(plan.k, &keys_dir)?;
     let before = cpu_s()?;
-    let keys = AuditKeys::generate(&network, SCHEMA, &plan, &srs, &EngineConfig { threads: 0 })?;
+    let keys = AuditKeys::generate(&network, SCHEMA, &plan, &srs, &EngineConfig::default())?;
     println!("plan {plan:?}, keys made in {:.2} CPU-s", cpu_s()? - before);
 
     let mut rng = ChaCha20Rng::seed_from_u64(1);

@@ -139,8 +139,7 @@ impl AuditKeys {
         let pool = start_pool(config)?;
         let proving_key = pool.install(|| generate_key(&layout, &srs))?;
         let circuit_hash = circuit_hash(network, schema_hash, plan);
-        let verifying_key =
-            AuditVerifyingKey::new(proving_key.get_vk().clone(), &srs, plan, circuit_hash, schema_hash);
+        let verifying_key = AuditVerifyingKey::new(proving_key.get_vk().clone(), &srs, plan, circuit_hash, schema_hash);
         Ok(Self { network: network.clone(), layout, srs, proving_key, verifying_key, pool })
     }
 

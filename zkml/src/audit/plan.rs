@@ -137,10 +137,6 @@ impl AuditPlan {
 
     fn check_shape(&self) -> Result<(), AuditPlanError> {
         let is_valid = (1..=FEATURES_MAX).contains(&self.inputs) && (1..=NEURONS_MAX).contains(&self.neurons);
-        if is_valid {
-            Ok(())
-        } else {
-            Err(AuditPlanError::Shape { inputs: self.inputs, neurons: self.neurons })
-        }
+        if is_valid { Ok(()) } else { Err(AuditPlanError::Shape { inputs: self.inputs, neurons: self.neurons }) }
     }
 }

@@ -160,8 +160,8 @@ impl TryFrom<RawReceipt> for AuditReceipt {
         if !(2..=SLOTS_MAX).contains(&raw.leaves) {
             return Err(ReceiptError::Decode("no tree has this number of leaves"));
         }
-        let public =
-            AuditPublic::new(from_hex(&raw.root)?, raw.count).ok_or(ReceiptError::Decode("the root is not canonical"))?;
+        let public = AuditPublic::new(from_hex(&raw.root)?, raw.count)
+            .ok_or(ReceiptError::Decode("the root is not canonical"))?;
         let commitment = Commitment::from_bytes(from_hex(&raw.commitment)?)
             .map_err(|_| ReceiptError::Decode("the commitment is not canonical"))?;
         let digest = |text: &String| {

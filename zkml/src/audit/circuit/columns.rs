@@ -137,7 +137,8 @@ pub struct FirstPhaseRow {
 
 impl FirstPhaseRow {
     /// All zero.
-    pub const ZERO: Self = Self { state: [Fr::ZERO; 3], power: [Fr::ZERO; 3], extra: [Fr::ZERO; 2], limbs: [Fr::ZERO; 4] };
+    pub const ZERO: Self =
+        Self { state: [Fr::ZERO; 3], power: [Fr::ZERO; 3], extra: [Fr::ZERO; 2], limbs: [Fr::ZERO; 4] };
 }
 
 /// One row of what follows from the first phase and the challenges.
@@ -155,8 +156,7 @@ pub struct SecondPhaseRow {
 
 impl SecondPhaseRow {
     /// All zero.
-    pub const ZERO: Self =
-        Self { sums: [Fr::ZERO; 2], factors: [Fr::ZERO; 2], fraction: Fr::ZERO, balance: Fr::ZERO };
+    pub const ZERO: Self = Self { sums: [Fr::ZERO; 2], factors: [Fr::ZERO; 2], fraction: Fr::ZERO, balance: Fr::ZERO };
 }
 
 /// The challenges of the second phase.

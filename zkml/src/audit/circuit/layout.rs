@@ -103,8 +103,10 @@ impl Layout {
             };
             (0..self.plan.slots * period).filter(holds)
         };
-        let tables =
-            [rows_with_table(false).take(1 << LIMB_BITS).collect(), rows_with_table(true).take(1 << UPPER_INPUT_BITS).collect()];
+        let tables = [
+            rows_with_table(false).take(1 << LIMB_BITS).collect(),
+            rows_with_table(true).take(1 << UPPER_INPUT_BITS).collect(),
+        ];
         for table in &tables {
             let table: &Vec<usize> = table;
             for (number, &row) in (0_u64..).zip(table) {

@@ -53,8 +53,7 @@ pub fn configure(meta: &mut ConstraintSystem<Fr>, columns: &Columns) {
     meta.create_gate("state", |cells| {
         let row = Cells::query(cells, columns);
         let four = row.four_rounds();
-        let [single, leaf, salt] =
-            [feed::SINGLE, feed::LEAF, feed::SALT].map(|code| is(&row.feed, code, feed::LAST));
+        let [single, leaf, salt] = [feed::SINGLE, feed::LEAF, feed::SALT].map(|code| is(&row.feed, code, feed::LAST));
         let absorbs = is(&row.bus, bus::ABSORB, bus::LAST) + is(&row.bus, bus::CHILDREN, bus::LAST);
         let score = Limbs::query(cells, columns).score();
         let mixed = row.mixed();

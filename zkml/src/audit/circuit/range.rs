@@ -57,9 +57,7 @@ pub fn configure(meta: &mut ConstraintSystem<Fr>, columns: &Columns) {
         let two_fractions = first.clone() * second.clone();
         vec![
             unit.clone()
-                * (fraction.clone() * two_fractions.clone() * third.clone()
-                    - (first + second) * third
-                    - two_fractions),
+                * (fraction.clone() * two_fractions.clone() * third.clone() - (first + second) * third - two_fractions),
             unit * ((next - balance - fraction) * table.clone() * last.clone() - table)
                 + has_table * multiplicity * last,
         ]

@@ -127,12 +127,12 @@ pub fn second_phase(
     let fractions = super::range::fractions(&layout.fixed[..windows], rows, challenges);
     let [root, count] = public;
     let mut balance = challenges.equation * count - challenges.window * root;
-    for row in 0..=windows + period {
-        values[row].balance = balance;
-        let SecondPhaseRow { sums, factors, .. } = values[row];
+    for (row, value) in values.iter_mut().enumerate() {
+        value.balance = balance;
+        let SecondPhaseRow { sums, factors, .. } = *value;
         match fractions.get(row) {
             Some(&[fraction, others]) => {
-                values[row].fraction = fraction;
+                value.fraction = fraction;
                 balance += fraction + others;
             }
             None => balance += sums[0] * factors[0] + sums[1] * factors[1],

@@ -395,39 +395,54 @@ fn no_sum_can_be_bent() {
         // The balance is said to be 0 at its end.
         ("totals", Arc::new(move |layout, rows| rows[ends_at(layout)].balance = Fr::ZERO)),
         // It begins at what it lacks.
-        ("totals", Arc::new(move |layout, rows| {
-            let lacking = rows[ends_at(layout)].balance;
-            rows.iter_mut().for_each(|row| row.balance -= lacking);
-        })),
+        (
+            "totals",
+            Arc::new(move |layout, rows| {
+                let lacking = rows[ends_at(layout)].balance;
+                rows.iter_mut().for_each(|row| row.balance -= lacking);
+            }),
+        ),
         // A sum of the totals is what would do.
-        ("sums", Arc::new(move |layout, rows| {
-            let lacking = rows[ends_at(layout)].balance;
-            let totals = layout.slot(layout.plan.slots);
-            let row = totals.start + layout.window.neurons[0];
-            let by = rows[row].factors[0];
-            rows[row].sums[0] -= lacking * by.invert().unwrap();
-            rows[row + 1..=totals.end].iter_mut().for_each(|row| row.balance -= lacking);
-        })),
+        (
+            "sums",
+            Arc::new(move |layout, rows| {
+                let lacking = rows[ends_at(layout)].balance;
+                let totals = layout.slot(layout.plan.slots);
+                let row = totals.start + layout.window.neurons[0];
+                let by = rows[row].factors[0];
+                rows[row].sums[0] -= lacking * by.invert().unwrap();
+                rows[row + 1..=totals.end].iter_mut().for_each(|row| row.balance -= lacking);
+            }),
+        ),
         // A factor of the totals is what would do.
-        ("factors", Arc::new(move |layout, rows| {
-            let lacking = rows[ends_at(layout)].balance;
-            let totals = layout.slot(layout.plan.slots);
-            let row = totals.start + layout.window.neurons[0];
-            let by = rows[row].sums[0];
-            rows[row].factors[0] -= lacking * by.invert().unwrap();
-            rows[row + 1..=totals.end].iter_mut().for_each(|row| row.balance -= lacking);
-        })),
+        (
+            "factors",
+            Arc::new(move |layout, rows| {
+                let lacking = rows[ends_at(layout)].balance;
+                let totals = layout.slot(layout.plan.slots);
+                let row = totals.start + layout.window.neurons[0];
+                let by = rows[row].sums[0];
+                rows[row].factors[0] -= lacking * by.invert().unwrap();
+                rows[row + 1..=totals.end].iter_mut().for_each(|row| row.balance -= lacking);
+            }),
+        ),
         // The balance jumps within the windows.
-        ("range", Arc::new(move |layout, rows| {
-            let lacking = rows[ends_at(layout)].balance;
-            rows[1000..].iter_mut().for_each(|row| row.balance -= lacking);
-        })),
+        (
+            "range",
+            Arc::new(move |layout, rows| {
+                let lacking = rows[ends_at(layout)].balance;
+                rows[1000..].iter_mut().for_each(|row| row.balance -= lacking);
+            }),
+        ),
         // A fraction is what would do.
-        ("range", Arc::new(move |layout, rows| {
-            let lacking = rows[ends_at(layout)].balance;
-            rows[999].fraction -= lacking;
-            rows[1000..].iter_mut().for_each(|row| row.balance -= lacking);
-        })),
+        (
+            "range",
+            Arc::new(move |layout, rows| {
+                let lacking = rows[ends_at(layout)].balance;
+                rows[999].fraction -= lacking;
+                rows[1000..].iter_mut().for_each(|row| row.balance -= lacking);
+            }),
+        ),
     ];
     for (index, (expected, bend)) in bends.into_iter().enumerate() {
         let mut case = wrong.clone();

@@ -181,8 +181,7 @@ impl WindowRow {
     }
 }
 
-const IDLE: WindowRow =
-    WindowRow { hash: HashRow::Idle, feed: Feed::None, bus: Bus::None, unit: Unit::Neuron(None) };
+const IDLE: WindowRow = WindowRow { hash: HashRow::Idle, feed: Feed::None, bus: Bus::None, unit: Unit::Neuron(None) };
 
 /// The hash of a message of this many elements, the leaf and the node; no nodes of the network yet.
 fn lay_out_hash(message: usize) -> Window {

@@ -71,7 +71,8 @@ pub fn fill(
             fill_window(layout, network, window, slot < windows.len(), rows).map_err(|error| (slot, error))
         })
         .collect::<Result<_, _>>()?;
-    let leaf = |(slot, &(digest, _)): (usize, &(Fr, PublicInputs))| if slot < windows.len() { digest } else { Fr::ZERO };
+    let leaf =
+        |(slot, &(digest, _)): (usize, &(Fr, PublicInputs))| if slot < windows.len() { digest } else { Fr::ZERO };
     let tree = AuditTree::of_leaves(filled.iter().enumerate().map(leaf).collect(), windows.len());
     rows.par_chunks_mut(layout.window.period)
         .enumerate()
