@@ -8,7 +8,7 @@ pub mod cpu;
 pub mod device;
 pub mod poseidon;
 
-pub use cpu::CpuAccelerator;
+pub use cpu::{CpuAccelerator, FixedBases, Transform};
 pub use device::{DeviceKind, DeviceReport, discover};
 pub use halo2curves_axiom::bn256::{Fr, G1, G1Affine};
 
@@ -43,6 +43,12 @@ pub enum KernelError {
         scalars: usize,
         /// Number of bases given.
         bases: usize,
+    },
+    /// A fixed base is the identity, which has no multiples to keep.
+    #[error("fixed bases: base {index} is the identity")]
+    IdentityBase {
+        /// Place of the base.
+        index: usize,
     },
     /// The length of a transform is not `2^log_n`, or `log_n` is above [`LOG_N_MAX`].
     #[error("ntt: {values} values for log_n = {log_n}")]

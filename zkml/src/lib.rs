@@ -2,7 +2,7 @@
 //!
 //! [`statement`] says what is proved: the committed features, fed to the model fixed in the verifying key, give the
 //! public score. [`circuit`] is that statement for any [`IntegerNetwork`](hygeia_inference::IntegerNetwork),
-//! [`engine`] proves and verifies it, and [`contract`] writes the verifier for a chain.
+//! [`engine`] proves and verifies it with a [`prover`] of ours, and [`contract`] writes the verifier for a chain.
 //!
 //! This crate never releases a proof it has not verified, never trusts bytes before their hash, and never puts a
 //! feature, a salt or a witness into an error or a `Debug` text.
@@ -11,6 +11,7 @@ pub mod audit;
 pub mod circuit;
 pub mod contract;
 pub mod engine;
+pub mod prover;
 pub mod statement;
 
 #[cfg(test)]

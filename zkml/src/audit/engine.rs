@@ -10,16 +10,13 @@ use std::{
 use halo2_axiom::{
     SerdeFormat,
     halo2curves::bn256::{Bn256, G1Affine},
-    plonk::{ProvingKey, create_proof, keygen_pk, keygen_vk, verify_proof},
-    poly::kzg::{
-        commitment::KZGCommitmentScheme,
-        multiopen::{ProverSHPLONK, VerifierSHPLONK},
-        strategy::SingleStrategy,
-    },
+    plonk::{ProvingKey, keygen_pk, keygen_vk, verify_proof},
+    poly::kzg::{commitment::KZGCommitmentScheme, multiopen::VerifierSHPLONK, strategy::SingleStrategy},
     transcript::{TranscriptReadBuffer, TranscriptWriterBuffer},
 };
 use hygeia_inference::IntegerNetwork;
-use rand::rngs::OsRng;
+use rand::SeedableRng;
+use rand_chacha::ChaCha20Rng;
 use sha2::{Digest, Sha256};
 use snark_verifier::system::halo2::transcript::evm::{ChallengeEvm, EvmTranscript};
 
@@ -28,7 +25,7 @@ use super::{
     circuit::{
         AuditCircuit,
         layout::Layout,
-        witness::{self, WitnessError},
+        witness::{self, AuditColumns, Witness, WitnessError},
     },
     keys::{AuditKeyError, AuditVerifyingKey},
     plan::{AuditPlan, AuditPlanError},
@@ -46,6 +43,7 @@ use crate::{
             start_pool,
         },
     },
+    prover::{Prover, ProverError},
     statement::PublicInputs,
 };
 
@@ -120,7 +118,7 @@ pub struct AuditKeys {
     network: IntegerNetwork,
     layout: Arc<Layout>,
     srs: Srs,
-    proving_key: ProvingKey<G1Affine>,
+    prover: Prover,
     verifying_key: AuditVerifyingKey,
     pool: rayon::ThreadPool,
 }
@@ -137,10 +135,12 @@ impl AuditKeys {
         let layout = Arc::new(Layout::new(plan.clone(), network, schema_hash)?);
         let srs = srs.trimmed(plan.k)?;
         let pool = start_pool(config)?;
-        let proving_key = pool.install(|| generate_key(&layout, &srs))?;
+        let prover =
+            pool.install(|| Prover::new(generate_key(&layout, &srs)?, srs.params()).map_err(EngineError::from))?;
         let circuit_hash = circuit_hash(network, schema_hash, plan);
-        let verifying_key = AuditVerifyingKey::new(proving_key.get_vk().clone(), &srs, plan, circuit_hash, schema_hash);
-        Ok(Self { network: network.clone(), layout, srs, proving_key, verifying_key, pool })
+        let verifying_key =
+            AuditVerifyingKey::new(prover.key().get_vk().clone(), &srs, plan, circuit_hash, schema_hash);
+        Ok(Self { network: network.clone(), layout, srs, prover, verifying_key, pool })
     }
 
     /// Loads the keys of a model that [`Self::save`] wrote. Hashes are checked before anything is decoded.
@@ -166,7 +166,8 @@ impl AuditKeys {
             return Err(AuditKeyError::from(KeyError::Other("model, schema or reference string")).into());
         }
         let pool = start_pool(config)?;
-        Ok(Self { network: network.clone(), layout, srs, proving_key, verifying_key, pool })
+        let prover = pool.install(|| Prover::new(proving_key, srs.params())).map_err(EngineError::from)?;
+        Ok(Self { network: network.clone(), layout, srs, prover, verifying_key, pool })
     }
 
     /// Loads the keys, or generates and saves them when there are none. A damaged key is an error, not a reason to
@@ -205,7 +206,7 @@ impl AuditKeys {
     pub fn save(&self, directory: &Path) -> Result<KeyPaths, AuditKeysError> {
         let paths = key_paths(directory, self.verifying_key.circuit_hash(), &self.srs);
         let mut body = self.verifying_key.hash().to_vec();
-        body.extend(self.proving_key.to_bytes(SerdeFormat::RawBytesUnchecked));
+        body.extend(self.prover.key().to_bytes(SerdeFormat::RawBytesUnchecked));
         Sealed::new(PROVING_KEY_MAGIC, &body)
             .write(&paths.proving)
             .map_err(|error| AuditKeyError::from(KeyError::from(error)))?;
@@ -233,31 +234,26 @@ impl AuditKeys {
             _ => {}
         }
         let prove = || {
-            let witness = witness::fill(&self.layout, &self.network, batch.windows(), &mut OsRng)
+            let mut rng = ChaCha20Rng::from_entropy();
+            let witness = witness::fill(&self.layout, &self.network, batch.windows(), &mut rng)
                 .map_err(|(index, source)| AuditError::Window { index, source })?;
-            let (public, windows, tree) = (witness.public(), witness.windows.clone(), witness.tree.clone());
-            let circuit = AuditCircuit::with_witness(Arc::clone(&self.layout), Arc::new(witness));
-            let bytes = self.create_proof(circuit, &public)?;
+            let columns = AuditColumns { layout: &self.layout, witness: &witness };
+            let public = witness.public();
+            let mut transcript: EvmTranscript<G1Affine, _, _, _> =
+                TranscriptWriterBuffer::<_, G1Affine, _>::init(Vec::with_capacity(self.verifying_key.proof_bytes()));
+            self.prover.prove(&columns, &public.instances(), &mut rng, &mut transcript)?;
+            let bytes = transcript.finalize();
+            let Witness { windows, tree, .. } = witness;
             verify(&self.verifying_key, &bytes, &public).map_err(AuditError::SelfVerificationFailed)?;
             Ok(AuditProof { bytes, public, windows, tree })
         };
         catch_unwind(AssertUnwindSafe(|| self.pool.install(prove))).unwrap_or(Err(AuditError::Panicked))
     }
+}
 
-    fn create_proof(&self, circuit: AuditCircuit, public: &AuditPublic) -> Result<Vec<u8>, AuditError> {
-        let instances = public.instances();
-        let mut transcript: EvmTranscript<G1Affine, _, _, _> =
-            TranscriptWriterBuffer::<_, G1Affine, _>::init(Vec::with_capacity(self.verifying_key.proof_bytes()));
-        create_proof::<
-            KZGCommitmentScheme<Bn256>,
-            ProverSHPLONK<'_, Bn256>,
-            ChallengeEvm<G1Affine>,
-            _,
-            EvmTranscript<G1Affine, _, _, _>,
-            _,
-        >(self.srs.params(), &self.proving_key, &[circuit], &[&[&instances]], OsRng, &mut transcript)
-        .map_err(|error| AuditError::ProofSystem(error.to_string()))?;
-        Ok(transcript.finalize())
+impl From<ProverError> for AuditError {
+    fn from(error: ProverError) -> Self {
+        Self::ProofSystem(error.to_string())
     }
 }
 

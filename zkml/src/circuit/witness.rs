@@ -5,13 +5,14 @@ use hygeia_inference::{Evaluation, IntegerNetwork, NetworkError};
 use rand::{CryptoRng, RngCore};
 
 use super::{
-    columns::FirstPhaseValues,
+    columns::{Challenges, FirstPhaseValues},
     hash,
     layout::{Layout, virtual_sums},
     node::Node,
     plan::LIMBS,
-    range,
+    range, second_phase,
 };
+use crate::prover::{Phase, PhasedWitness};
 use crate::statement::{Commitment, PublicInputs, Salt, StatementError, feature_digit, field_to_i64, pack};
 
 /// Why a window has no witness.
@@ -32,6 +33,32 @@ pub struct Witness {
     pub first: FirstPhaseValues,
     /// Commitment and score, read off the columns.
     pub public: PublicInputs,
+}
+
+/// A witness on its layout, as the prover asks for it.
+pub struct AlertColumns<'w> {
+    /// Where everything stands.
+    pub layout: &'w Layout,
+    /// What stands there.
+    pub witness: &'w Witness,
+}
+
+impl PhasedWitness for AlertColumns<'_> {
+    const PHASES: &'static [Phase] = &[Phase { columns: 3, challenges: 3 }, Phase { columns: 4, challenges: 0 }];
+
+    fn columns(&self, phase: usize, challenges: &[Fr]) -> Vec<Vec<Fr>> {
+        match (phase, challenges) {
+            (0, _) => {
+                let FirstPhaseValues { limb, cell, mask, scratch: _ } = self.witness.first.clone();
+                vec![limb, cell, mask]
+            }
+            (_, &[node, layer, range]) => {
+                let second = second_phase(self.layout, self.witness, &Challenges { node, layer, range });
+                vec![second.weight, second.place, second.sum, second.tally]
+            }
+            _ => unreachable!("three challenges follow the first phase"),
+        }
+    }
 }
 
 /// Fills the first phase for one window. `rng` gives the masking column and must be cryptographically strong.

@@ -6,15 +6,17 @@ use rand::{CryptoRng, RngCore};
 use rayon::prelude::*;
 
 use super::{
-    columns::FirstPhaseRow,
+    columns::{Challenges, FirstPhaseRow, SecondPhaseRow},
     layout::Layout,
     permutation,
     range::multiplicities,
+    second_phase,
     units::Limbs,
     window::{Feed, Unit},
 };
 use crate::{
     audit::{AuditPublic, AuditTree, AuditWindow},
+    prover::{Phase, PhasedWitness},
     statement::{Commitment, PublicInputs, Salt, StatementError, feature_digit, field_from_i64, pack},
 };
 
@@ -47,6 +49,45 @@ impl Witness {
     pub fn public(&self) -> AuditPublic {
         self.tree.public()
     }
+}
+
+/// A witness on its layout, as the prover asks for it.
+pub struct AuditColumns<'w> {
+    /// Where everything stands.
+    pub layout: &'w Layout,
+    /// What stands there.
+    pub witness: &'w Witness,
+}
+
+impl PhasedWitness for AuditColumns<'_> {
+    const PHASES: &'static [Phase] = &[Phase { columns: 13, challenges: 4 }, Phase { columns: 6, challenges: 0 }];
+
+    fn columns(&self, phase: usize, challenges: &[Fr]) -> Vec<Vec<Fr>> {
+        match (phase, challenges) {
+            (0, _) => {
+                let cells = |row: &FirstPhaseRow| -> [Fr; 12] {
+                    let all = [&row.state[..], &row.power, &row.extra, &row.limbs].concat();
+                    all.try_into().expect("three, three, two and four")
+                };
+                let mut columns = transposed(&self.witness.rows, cells);
+                columns.push(self.witness.mask.clone());
+                columns
+            }
+            (_, &[equation, window, range, table]) => {
+                let challenges = Challenges { equation, window, range, table };
+                let rows = second_phase(self.layout, self.witness, &challenges);
+                transposed(&rows, |&SecondPhaseRow { sums, factors, fraction, balance }| {
+                    [sums[0], sums[1], factors[0], factors[1], fraction, balance]
+                })
+            }
+            _ => unreachable!("four challenges follow the first phase"),
+        }
+    }
+}
+
+/// Columns of rows.
+fn transposed<R: Sync, const N: usize>(rows: &[R], cells: impl Fn(&R) -> [Fr; N] + Sync) -> Vec<Vec<Fr>> {
+    (0..N).into_par_iter().map(|column| rows.iter().map(|row| cells(row)[column]).collect()).collect()
 }
 
 /// Fills the first phase for the windows of a batch, which must not be more than there are slots. `rng` gives masking

@@ -17,16 +17,13 @@ use std::{
 use halo2_axiom::{
     SerdeFormat,
     halo2curves::bn256::{Bn256, G1Affine},
-    plonk::{ProvingKey, create_proof, keygen_pk, keygen_vk, verify_proof},
-    poly::kzg::{
-        commitment::KZGCommitmentScheme,
-        multiopen::{ProverSHPLONK, VerifierSHPLONK},
-        strategy::SingleStrategy,
-    },
+    plonk::{ProvingKey, keygen_pk, keygen_vk, verify_proof},
+    poly::kzg::{commitment::KZGCommitmentScheme, multiopen::VerifierSHPLONK, strategy::SingleStrategy},
     transcript::{TranscriptReadBuffer, TranscriptWriterBuffer},
 };
 use hygeia_inference::IntegerNetwork;
-use rand::rngs::OsRng;
+use rand::SeedableRng;
+use rand_chacha::ChaCha20Rng;
 use sha2::{Digest, Sha256};
 use snark_verifier::system::halo2::transcript::evm::{ChallengeEvm, EvmTranscript};
 
@@ -41,8 +38,9 @@ use crate::{
         AlertCircuit,
         layout::Layout,
         plan::{Goal, Plan, PlanError, Shape},
-        witness::{self, Witness, WitnessError},
+        witness::{self, AlertColumns, Witness, WitnessError},
     },
+    prover::{Freedom, Prover, ProverError},
     statement::{PublicInputs, Salt},
 };
 use file::{Magic, Sealed};
@@ -71,6 +69,9 @@ pub enum EngineError {
     /// A key was refused.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// The prover could not be prepared.
+    #[error(transparent)]
+    Prover(#[from] ProverError),
     /// The proof system could not make keys.
     #[error("key generation: {0}")]
     Keygen(String),
@@ -98,7 +99,7 @@ pub struct NativeEngine {
     network: IntegerNetwork,
     layout: Arc<Layout>,
     srs: Srs,
-    proving_key: ProvingKey<G1Affine>,
+    prover: Prover,
     verifying_key: VerifyingKeyFile,
     pool: rayon::ThreadPool,
 }
@@ -114,15 +115,16 @@ impl NativeEngine {
         let layout = Arc::new(Layout::new(network, schema_hash, config.goal)?);
         let srs = srs.trimmed(layout.plan.k)?;
         let pool = start_pool(config)?;
-        let proving_key = pool.install(|| generate_key(&layout, &srs))?;
+        let prover =
+            pool.install(|| Prover::new(generate_key(&layout, &srs)?, srs.params()).map_err(EngineError::from))?;
         let verifying_key = VerifyingKeyFile::new(
-            proving_key.get_vk().clone(),
+            prover.key().get_vk().clone(),
             &srs,
             &layout.plan,
             circuit_hash(network, schema_hash, &layout.plan),
             schema_hash,
         );
-        Ok(Self { network: network.clone(), layout, srs, proving_key, verifying_key, pool })
+        Ok(Self { network: network.clone(), layout, srs, prover, verifying_key, pool })
     }
 
     /// Loads the keys of a model that [`Self::save`] wrote. Hashes are checked before anything is decoded.
@@ -146,7 +148,8 @@ impl NativeEngine {
             return Err(KeyError::Other("model, schema or reference string").into());
         }
         let pool = start_pool(config)?;
-        Ok(Self { network: network.clone(), layout, srs, proving_key, verifying_key, pool })
+        let prover = pool.install(|| Prover::new(proving_key, srs.params()))?;
+        Ok(Self { network: network.clone(), layout, srs, prover, verifying_key, pool })
     }
 
     /// Loads the keys, or generates and saves them when there are none. A damaged key is an error, not a reason to
@@ -188,7 +191,7 @@ impl NativeEngine {
     pub fn save(&self, directory: &Path) -> Result<KeyPaths, EngineError> {
         let paths = key_paths(directory, self.verifying_key.circuit_hash(), &self.srs);
         let mut body = self.verifying_key.hash().to_vec();
-        body.extend(self.proving_key.to_bytes(SerdeFormat::RawBytesUnchecked));
+        body.extend(self.prover.key().to_bytes(SerdeFormat::RawBytesUnchecked));
         Sealed::new(PROVING_KEY_MAGIC, &body).write(&paths.proving).map_err(KeyError::from)?;
         self.verifying_key.save(&paths.verifying)?;
         Ok(paths)
@@ -203,28 +206,21 @@ impl NativeEngine {
     /// asynchronous caller gives it a blocking thread.
     pub fn prove(&self, features: &[i32], salt: &Salt) -> Result<Proof, ProveError> {
         let prove = || -> Result<Proof, ProveError> {
-            let Witness { first, public } = witness::fill(&self.layout, &self.network, features, salt, &mut OsRng)?;
-            let circuit = AlertCircuit::with_witness(Arc::clone(&self.layout), Witness { first, public });
-            let bytes = self.create_proof(circuit, &public)?;
+            let mut rng = ChaCha20Rng::from_entropy();
+            let witness = witness::fill(&self.layout, &self.network, features, salt, &mut rng)?;
+            let (bytes, public) = (self.write_proof(&witness, &mut rng)?, witness.public);
             verify(&self.verifying_key, &bytes, &public).map_err(ProveError::SelfVerificationFailed)?;
             Ok(Proof { bytes, public })
         };
         catch_unwind(AssertUnwindSafe(|| self.pool.install(prove))).unwrap_or(Err(ProveError::Panicked))
     }
 
-    fn create_proof(&self, circuit: AlertCircuit, public: &PublicInputs) -> Result<Vec<u8>, ProveError> {
-        let instances = public.instances();
+    /// The proof of a witness, good or bad.
+    fn write_proof(&self, witness: &Witness, freedom: &mut impl Freedom) -> Result<Vec<u8>, ProverError> {
+        let columns = AlertColumns { layout: &self.layout, witness };
         let mut transcript: EvmTranscript<G1Affine, _, _, _> =
             TranscriptWriterBuffer::<_, G1Affine, _>::init(Vec::with_capacity(self.verifying_key.proof_bytes()));
-        create_proof::<
-            KZGCommitmentScheme<Bn256>,
-            ProverSHPLONK<'_, Bn256>,
-            ChallengeEvm<G1Affine>,
-            _,
-            EvmTranscript<G1Affine, _, _, _>,
-            _,
-        >(self.srs.params(), &self.proving_key, &[circuit], &[&[&instances]], OsRng, &mut transcript)
-        .map_err(|error| ProveError::ProofSystem(error.to_string()))?;
+        self.prover.prove(&columns, &witness.public.instances(), freedom, &mut transcript)?;
         Ok(transcript.finalize())
     }
 }
@@ -258,6 +254,12 @@ impl Engine for NativeEngine {
 impl fmt::Debug for NativeEngine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("NativeEngine").field("verifying_key", &self.verifying_key).finish_non_exhaustive()
+    }
+}
+
+impl From<ProverError> for ProveError {
+    fn from(error: ProverError) -> Self {
+        Self::ProofSystem(error.to_string())
     }
 }
 

@@ -1,8 +1,9 @@
 //! Real proofs and their tampered twins; key files sound, damaged and of somebody else.
 
 mod convolution;
+mod free;
 mod hiding;
-mod prover;
+mod stock;
 
 use std::{fs, sync::LazyLock};
 

@@ -10,7 +10,7 @@ use halo2_axiom::{
 };
 
 use super::{
-    prover::{Freedom, blinded, interpolate, prove, quotient},
+    free::{Choices, MASK, prove},
     *,
 };
 use crate::circuit::{columns::Challenges, plan::UNUSABLE_ROWS, second_phase};
@@ -30,7 +30,7 @@ struct Words {
 
 impl Words {
     fn of(engine: &NativeEngine) -> Self {
-        let cs = engine.proving_key.get_vk().cs();
+        let cs = engine.prover.key().get_vk().cs();
         let advice = cs.num_advice_columns();
         let values = 2 * (advice + 1 + 4);
         let fixed = values + cs.advice_queries().len();
@@ -50,8 +50,6 @@ impl Words {
     }
 }
 
-/// Index of the masking column among the advice columns.
-const MASK: usize = 2;
 /// Index of the column of combined weights.
 const WEIGHT: usize = 3;
 
@@ -70,8 +68,8 @@ fn one(n: usize) -> Vec<Fr> {
     constant
 }
 
-fn freedom(blinding: u64, mask: u64, challenges: Option<u64>) -> Freedom<'static> {
-    Freedom { blinding: rng(blinding), mask: rng(mask), vanishing: &one, challenges: challenges.map(rng) }
+fn choices(blinding: u64, mask: u64, challenges: Option<u64>) -> Choices<'static> {
+    Choices { blinding: rng(blinding), mask: rng(mask), vanishing: &one, challenges: challenges.map(rng) }
 }
 
 /// Numbers of the words in which two proofs differ.
@@ -96,21 +94,21 @@ fn two_proofs_of_one_window_share_nothing_but_what_is_public() {
     assert!(first.iter().all(|word| !second.contains(word)));
 }
 
-/// The test's own prover makes proofs that the stock verifier accepts, whatever the vanishing argument's polynomial is;
-/// with the same randomness it makes the same proof, so that the comparisons below can fail.
+/// Proofs are accepted whatever the vanishing argument's polynomial is; the same randomness gives the same proof, so that
+/// the comparisons below can fail.
 #[test]
-fn the_second_prover_is_a_prover() {
+fn the_choices_are_all_that_differs_between_proofs() {
     let witness = witness();
     let random = |n: usize| (0..n).map(|index| Fr::random(rng(index as u64))).collect();
     let vanishing: [&dyn Fn(usize) -> Vec<Fr>; 2] = [&one, &random];
     for vanishing in vanishing {
-        let proof = prove(&ENGINE, &witness, Freedom { vanishing, ..freedom(1, 2, None) });
+        let proof = prove(&ENGINE, &witness, Choices { vanishing, ..choices(1, 2, None) });
         assert_eq!(verify(ENGINE.verifying_key(), &proof, &witness.public), Ok(()));
-        let again = prove(&ENGINE, &witness, Freedom { vanishing, ..freedom(1, 2, None) });
+        let again = prove(&ENGINE, &witness, Choices { vanishing, ..choices(1, 2, None) });
         assert!(differing(&proof, &again).is_empty());
         let mut wrong = witness.clone();
         wrong.public.score += 1;
-        let forged = prove(&ENGINE, &wrong, Freedom { vanishing, ..freedom(1, 2, None) });
+        let forged = prove(&ENGINE, &wrong, Choices { vanishing, ..choices(1, 2, None) });
         assert_eq!(verify(ENGINE.verifying_key(), &forged, &wrong.public), Err(VerifyError::Rejected));
     }
 }
@@ -120,7 +118,7 @@ fn the_second_prover_is_a_prover() {
 #[test]
 fn without_the_vanishing_polynomial_every_value_is_random_still() {
     let (words, witness) = (Words::of(&ENGINE), witness());
-    let proofs = [(1, 2), (3, 4)].map(|(blinding, mask)| prove(&ENGINE, &witness, freedom(blinding, mask, None)));
+    let proofs = [(1, 2), (3, 4)].map(|(blinding, mask)| prove(&ENGINE, &witness, choices(blinding, mask, None)));
     for proof in &proofs {
         assert_eq!(verify(ENGINE.verifying_key(), proof, &witness.public), Ok(()));
     }
@@ -139,7 +137,7 @@ fn without_the_vanishing_polynomial_every_value_is_random_still() {
 #[test]
 fn blinding_and_mask_randomise_each_what_they_are_there_for() {
     let (words, witness) = (Words::of(&ENGINE), witness());
-    let proof = |blinding, mask| prove(&ENGINE, &witness, freedom(blinding, mask, Some(9)));
+    let proof = |blinding, mask| prove(&ENGINE, &witness, choices(blinding, mask, Some(9)));
     let original = proof(1, 2);
 
     let masked = joined(&[words.mask.clone(), words.mask_value..words.mask_value + 1, words.opening.clone()]);
@@ -156,7 +154,7 @@ fn blinding_and_mask_randomise_each_what_they_are_there_for() {
 /// a linear image of the column's blinding rows, and of full rank: so whatever a column holds, they are uniform.
 #[test]
 fn blinding_rows_make_commitment_and_values_of_a_column_uniform() {
-    let key = ENGINE.proving_key.get_vk();
+    let key = ENGINE.prover.key().get_vk();
     let (domain, cs) = (key.get_domain(), key.cs());
     let n = 1 << domain.k();
     let (secret, x) = (Fr::random(rng(1)), Fr::random(rng(2)));
@@ -186,18 +184,19 @@ fn blinding_rows_make_the_quotient_uniform_as_well() {
     let second = second_phase(&ENGINE.layout, &witness, &Challenges { node, layer, range });
     let first = &witness.first;
     let columns = [&first.limb, &first.cell, &first.mask, &second.weight, &second.place, &second.sum, &second.tally];
-    let columns: Vec<Vec<Fr>> = columns.map(|values| blinded(&ENGINE, values, &mut rng)).into();
-    let polys: Vec<_> = columns.iter().map(|values| interpolate(&ENGINE, values)).collect();
+    let columns: Vec<Vec<Fr>> = columns.map(|values| blinded(values, &mut rng)).into();
+    let polys: Vec<Vec<Fr>> = columns.iter().map(|values| interpolate(values)).collect();
 
-    let domain = ENGINE.proving_key.get_vk().get_domain();
+    let domain = ENGINE.prover.key().get_vk().get_domain();
     let n = 1 << domain.k();
     let published = |weights: &[Fr]| -> Vec<Fr> {
         let mut polys = polys.clone();
-        polys[WEIGHT] = interpolate(&ENGINE, weights);
+        polys[WEIGHT] = interpolate(weights);
         let points = [secret, x, domain.rotate_omega(x, Rotation::prev())];
         let values = points.map(|point| eval_polynomial(&polys[WEIGHT], point));
-        let quotient = quotient(&ENGINE, &polys, &witness.public.instances(), &[node, layer, range], y);
-        values.into_iter().chain(quotient.chunks_exact(n).map(|piece| eval_polynomial(piece, secret))).collect()
+        let quotient = ENGINE.prover.quotient();
+        let pieces = quotient.pieces(&polys, &witness.public.instances(), &[node, layer, range], y);
+        values.into_iter().chain(pieces.map(|piece| eval_polynomial(&piece, secret))).collect()
     };
     let original = published(&columns[WEIGHT]);
     assert_eq!(original.len(), 3 + 4);
@@ -209,6 +208,22 @@ fn blinding_rows_make_the_quotient_uniform_as_well() {
         })
         .collect();
     assert_eq!(rank(image), original.len());
+}
+
+/// A column with its last rows drawn at random.
+fn blinded(values: &[Fr], rng: &mut ChaCha20Rng) -> Vec<Fr> {
+    let plan = &ENGINE.layout.plan;
+    let mut values = values.to_vec();
+    values.resize(plan.rows_usable(), Fr::ZERO);
+    values.extend((plan.rows_usable()..1 << plan.k).map(|_| Fr::random(&mut *rng)));
+    values
+}
+
+/// Coefficients of the polynomial with these values on the rows.
+fn interpolate(values: &[Fr]) -> Vec<Fr> {
+    let mut values = values.to_vec();
+    ENGINE.prover.quotient().transform().inverse(&mut values);
+    values
 }
 
 /// Number of independent rows, by elimination.

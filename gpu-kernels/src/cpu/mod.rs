@@ -1,5 +1,12 @@
 //! The kernels on the CPU, in parallel over the current rayon pool.
 
+mod buckets;
+mod fixed_base;
+mod transform;
+
+pub use fixed_base::FixedBases;
+pub use transform::Transform;
+
 use halo2curves_axiom::{
     CurveAffine,
     ff::Field,

@@ -1,0 +1,104 @@
+//! Number-theoretic transforms of one size, with their twiddle factors kept.
+
+use halo2curves_axiom::ff::{Field, PrimeField};
+
+use crate::{Fr, KernelError, LOG_N_MAX};
+
+/// Values below this many fit a core's second-level cache and are transformed stage by stage.
+const LOG_BLOCK: u32 = 13;
+
+/// Transforms between coefficients and values at the powers of a root of unity, both in natural order.
+#[derive(Clone)]
+pub struct Transform {
+    log_n: u32,
+    omega: Fr,
+    size_inverse: Fr,
+    forward: Twiddles,
+    inverse: Twiddles,
+}
+
+/// Twiddle factors stage after stage: `2^s` of them for stage `s`.
+type Twiddles = Vec<Vec<Fr>>;
+
+impl Transform {
+    /// A transform of `2^log_n` values.
+    pub fn new(log_n: u32) -> Result<Self, KernelError> {
+        if log_n > LOG_N_MAX {
+            return Err(KernelError::TransformSize { values: 0, log_n });
+        }
+        let omega = (log_n..Fr::S).fold(Fr::ROOT_OF_UNITY, |root, _| root.square());
+        let inverse = omega.invert().expect("a root of unity is not zero");
+        let size_inverse = Fr::from(1_u64 << log_n).invert().expect("a power of two is not zero");
+        Ok(Self { log_n, omega, size_inverse, forward: twiddles(omega, log_n), inverse: twiddles(inverse, log_n) })
+    }
+
+    /// Number of values.
+    pub fn size(&self) -> usize {
+        1 << self.log_n
+    }
+
+    /// The root of unity.
+    pub fn omega(&self) -> Fr {
+        self.omega
+    }
+
+    /// From coefficients to values.
+    ///
+    /// # Panics
+    /// If there are not [`Self::size`] of them.
+    pub fn forward(&self, values: &mut [Fr]) {
+        self.run(values, &self.forward);
+    }
+
+    /// From values to coefficients.
+    ///
+    /// # Panics
+    /// If there are not [`Self::size`] of them.
+    pub fn inverse(&self, values: &mut [Fr]) {
+        self.run(values, &self.inverse);
+        values.iter_mut().for_each(|value| *value *= self.size_inverse);
+    }
+
+    fn run(&self, values: &mut [Fr], twiddles: &Twiddles) {
+        assert_eq!(values.len(), self.size(), "a transform has one size");
+        let log_n = self.log_n;
+        for index in 0..values.len() {
+            let reversed = index.reverse_bits().checked_shr(usize::BITS - log_n).unwrap_or(0);
+            if index < reversed {
+                values.swap(index, reversed);
+            }
+        }
+        butterflies(values, log_n, twiddles);
+    }
+}
+
+/// Decimation in time on values in bit-reversed order: halves first as long as they do not fit the cache.
+fn butterflies(values: &mut [Fr], log_n: u32, twiddles: &Twiddles) {
+    if log_n <= LOG_BLOCK {
+        (0..log_n).for_each(|stage| butterfly(values, &twiddles[stage as usize]));
+    } else {
+        let (left, right) = values.split_at_mut(1 << (log_n - 1));
+        butterflies(left, log_n - 1, twiddles);
+        butterflies(right, log_n - 1, twiddles);
+        butterfly(values, &twiddles[log_n as usize - 1]);
+    }
+}
+
+fn butterfly(values: &mut [Fr], twiddles: &[Fr]) {
+    for block in values.chunks_exact_mut(2 * twiddles.len()) {
+        let (left, right) = block.split_at_mut(twiddles.len());
+        for ((left, right), twiddle) in left.iter_mut().zip(right).zip(twiddles) {
+            let turned = *right * twiddle;
+            *right = *left - turned;
+            *left += turned;
+        }
+    }
+}
+
+fn twiddles(omega: Fr, log_n: u32) -> Twiddles {
+    let stage = |stage: u32| {
+        let root = (stage + 1..log_n).fold(omega, |root, _| root.square());
+        std::iter::successors(Some(Fr::ONE), |power| Some(power * root)).take(1 << stage).collect()
+    };
+    (0..log_n).map(stage).collect()
+}
