@@ -32,7 +32,7 @@ use snark_verifier::system::halo2::transcript::evm::{ChallengeEvm, EvmTranscript
 
 pub use file::FileError;
 pub use keys::{KeyError, VerifyingKeyFile};
-pub use srs::{Srs, SrsError};
+pub use srs::{Srs, SrsError, SrsForm, SrsOrigin, SrsProgress, local_chain};
 
 use super::{Engine, Proof, ProveError, VerifyError};
 use crate::{
