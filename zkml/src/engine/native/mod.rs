@@ -343,6 +343,7 @@ fn decode_proving_key(
     if *hash != verifying_key.hash() {
         return Err(KeyError::Other("verifying key"));
     }
+    keys::check_proving_key(key, verifying_key.verifying_key())?;
     let decode = || ProvingKey::from_bytes::<AlertCircuit>(key, SerdeFormat::RawBytesUnchecked, plan.clone());
     match catch_unwind(AssertUnwindSafe(decode)) {
         Ok(Ok(key)) => Ok(key),
