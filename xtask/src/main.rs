@@ -103,7 +103,7 @@ fn bench(workspace: &Workspace, args: &[String]) -> Result<()> {
     // Profile and packages of the tests: a machine that has built those compiles the suites alone. Naming one package
     // would select other features of its dependencies and so compile them again.
     cargo.args(["bench", "--profile", "dev", "--workspace", "--bench", suite]);
-    if ["*", "serving"].contains(&suite) {
+    if ["*", "serving", "zkml"].contains(&suite) {
         // The peer it measures is a tool, and candle is measured on one core.
         let tools = setup::run(workspace)?;
         cargo.env(TOOLS_VARIABLE, tools.root());

@@ -190,10 +190,10 @@ fn a_forged_verifying_key_does_not_panic() {
 #[test]
 fn a_forged_proving_key_is_refused_before_room_is_made_for_it() {
     let key = ENGINE.verifying_key();
-    let sound = [&key.hash(), ENGINE.proving_key.to_bytes(SerdeFormat::RawBytesUnchecked).as_slice()].concat();
+    let sound = [&key.hash(), ENGINE.prover.key().to_bytes(SerdeFormat::RawBytesUnchecked).as_slice()].concat();
     let decode = |body: &[u8]| decode_proving_key(body, key, &ENGINE.layout.plan).map(drop);
     assert!(decode(&sound).is_ok());
-    let named = 32 + ENGINE.proving_key.get_vk().to_bytes(SerdeFormat::RawBytesUnchecked).len();
+    let named = 32 + ENGINE.prover.key().get_vk().to_bytes(SerdeFormat::RawBytesUnchecked).len();
     let polynomial = 4 + (32 << K);
     for at in [0, 32, 33, 37, 38, 42, named, named + polynomial, named + 3 * polynomial, named + 3 * polynomial + 4] {
         for number in [[0xff; 4], [0x10, 0, 0, 0], [0, 0, 0, 1]] {

@@ -171,7 +171,7 @@ impl Srs {
                 let (available, srs) = Self::decode(sealed.body(), Some(k_needed), progress)?;
                 (SrsForm::Sealed, available, srs)
             }
-            Content::Powers(form, powers) => (form, powers.available, Self::assemble(powers, progress)?),
+            Content::Powers(form, powers) => (form, powers.available, Self::assemble(*powers, progress)?),
         };
         progress(SrsProgress::Checking);
         srs.check_structure()?;
@@ -302,14 +302,14 @@ impl Srs {
 /// What was read, before the hash is known to be right.
 enum Content {
     Sealed(Vec<u8>),
-    Powers(SrsForm, Powers),
+    Powers(SrsForm, Box<Powers>),
 }
 
 impl Content {
     fn read(source: &mut Source<'_>, k_needed: u32) -> Result<Self, SrsError> {
         let first: [u8; 4] = source.array()?;
         if first == *ptau::MAGIC {
-            return Ok(Self::Powers(SrsForm::Ptau, ptau::read(source, k_needed)?));
+            return Ok(Self::Powers(SrsForm::Ptau, Box::new(ptau::read(source, k_needed)?)));
         }
         if MAGIC.starts_with(&first) {
             if source.length() > FILE_BYTES_MAX {
@@ -317,7 +317,7 @@ impl Content {
             }
             return Ok(Self::Sealed([first.as_slice(), &source.rest()?].concat()));
         }
-        Ok(Self::Powers(SrsForm::Raw, raw::read(source, u32::from_le_bytes(first), k_needed)?))
+        Ok(Self::Powers(SrsForm::Raw, Box::new(raw::read(source, u32::from_le_bytes(first), k_needed)?)))
     }
 }
 

@@ -1,0 +1,129 @@
+//! A prover in a process of its own, so that its memory and its CPU time are its own.
+//!
+//! One JSON answer a line: first about the keys, then one for each line that comes in, which proves once.
+
+use std::error::Error;
+use std::fs;
+use std::io::{BufRead, Write};
+use std::path::Path;
+use std::time::Instant;
+
+use hygeia_zkml::audit::{self, AuditBatch, AuditKeys, AuditPlan, AuditWindow};
+use hygeia_zkml::{EngineConfig, Goal, NativeEngine, Salt, contract, verify};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha20Rng;
+use serde_json::{Value, json};
+
+use super::models::Model;
+
+const SCHEMA: [u8; 32] = [7; 32];
+
+/// What the process is asked for.
+pub enum Work {
+    /// One window a proof.
+    Alert(Goal),
+    /// So many windows a proof.
+    Audit(usize),
+}
+
+impl Work {
+    /// `latency`, `gas` or a number of windows.
+    pub fn read(text: &str) -> Self {
+        match text {
+            "latency" => Self::Alert(Goal::Latency),
+            "gas" => Self::Alert(Goal::Gas),
+            windows => Self::Audit(windows.parse().expect("latency, gas or a number of windows")),
+        }
+    }
+}
+
+/// Makes or opens keys in a folder, then proves as often as it is asked to.
+pub fn run(model: &Model, work: &Work, folder: &Path, threads: usize) -> Result<(), Box<dyn Error>> {
+    match work {
+        Work::Alert(goal) => alerts(model, EngineConfig { threads, goal: *goal }, folder),
+        Work::Audit(windows) => audits(model, *windows, &EngineConfig { threads, goal: Goal::Latency }, folder),
+    }
+}
+
+fn alerts(model: &Model, config: EngineConfig, folder: &Path) -> Result<(), Box<dyn Error>> {
+    let engine = NativeEngine::open_development(&model.network, SCHEMA, folder, &config)?;
+    let key = engine.verifying_key();
+    fs::write(folder.join("verifier.sol"), contract::verifier_solidity(key)?)?;
+    answer(&json!({ "plan": key.plan().to_string(), "key_bytes": bytes_of(folder, ".pk")? }))?;
+    let mut rng = ChaCha20Rng::seed_from_u64(6);
+    serve(|| {
+        let (window, salt) = (model.window(&mut rng), Salt::new(rng.r#gen()));
+        let (took, proof) = measured(|| engine.prove(&window, &salt))?;
+        let (verified, ()) = measured(|| verify(key, &proof.bytes, &proof.public))?;
+        fs::write(folder.join("calldata.bin"), contract::calldata(&proof.public, &proof.bytes))?;
+        Ok(json!({ "cpu_s": took.0, "wall_s": took.1, "verify_cpu_s": verified.0, "proof_bytes": proof.bytes.len() }))
+    })
+}
+
+fn audits(model: &Model, windows: usize, config: &EngineConfig, folder: &Path) -> Result<(), Box<dyn Error>> {
+    let plan = AuditPlan::for_windows(&model.network, windows)?;
+    let keys = AuditKeys::open_development(&model.network, SCHEMA, &plan, folder, config)?;
+    fs::write(folder.join("verifier.sol"), audit::verifier_solidity(keys.verifying_key())?)?;
+    let about = format!("k {}, {} slots of {} features and {} neurons", plan.k, plan.slots, plan.inputs, plan.neurons);
+    answer(&json!({ "plan": about, "key_bytes": bytes_of(folder, ".pk")? }))?;
+    let mut rng = ChaCha20Rng::seed_from_u64(6);
+    serve(|| {
+        let mut window = || AuditWindow::new(model.window(&mut rng), Salt::new(rng.r#gen()));
+        let batch: AuditBatch = (0..windows).map(|_| window()).collect();
+        let (took, proof) = measured(|| keys.prove(&batch))?;
+        let (verified, ()) = measured(|| audit::verify(keys.verifying_key(), &proof.bytes, &proof.public))?;
+        fs::write(folder.join("calldata.bin"), audit::calldata(&proof.public, &proof.bytes))?;
+        Ok(json!({ "cpu_s": took.0, "wall_s": took.1, "verify_cpu_s": verified.0, "proof_bytes": proof.bytes.len() }))
+    })
+}
+
+/// Answers each line with a proof; the last answer is the memory it had.
+fn serve(mut prove: impl FnMut() -> Result<Value, Box<dyn Error>>) -> Result<(), Box<dyn Error>> {
+    for line in std::io::stdin().lock().lines() {
+        if line?.contains("stop") {
+            return answer(&json!({ "peak_mb": peak_mb()? }));
+        }
+        answer(&prove()?)?;
+    }
+    Ok(())
+}
+
+fn answer(value: &Value) -> Result<(), Box<dyn Error>> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "@@{value}")?;
+    Ok(out.flush()?)
+}
+
+/// CPU seconds of this process, all threads, and seconds on the clock.
+fn measured<T, E: Error + 'static>(work: impl FnOnce() -> Result<T, E>) -> Result<((f64, f64), T), Box<dyn Error>> {
+    let (cpu, wall) = (cpu_s()?, Instant::now());
+    let result = work()?;
+    Ok(((cpu_s()? - cpu, wall.elapsed().as_secs_f64()), result))
+}
+
+/// User and system time, to the nanosecond that the scheduler counts.
+fn cpu_s() -> Result<f64, Box<dyn Error>> {
+    let mut total_ns = 0.0;
+    for task in fs::read_dir("/proc/self/task")? {
+        let told = fs::read_to_string(task?.path().join("schedstat"))?;
+        total_ns += told.split_whitespace().next().ok_or("schedstat is empty")?.parse::<f64>()?;
+    }
+    Ok(total_ns / 1e9)
+}
+
+fn peak_mb() -> Result<f64, Box<dyn Error>> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM")).ok_or("no peak")?;
+    Ok(line.split_whitespace().nth(1).ok_or("no number")?.parse::<f64>()? / 1024.0)
+}
+
+/// Bytes of the folder's only file with this ending.
+fn bytes_of(folder: &Path, ending: &str) -> Result<u64, Box<dyn Error>> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().ends_with(ending) {
+            return Ok(entry.metadata()?.len());
+        }
+    }
+    Err(format!("no file ending in {ending}").into())
+}
