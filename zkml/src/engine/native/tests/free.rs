@@ -67,6 +67,6 @@ impl Transcript for Replaced {
 
     fn challenge(&mut self) -> Fr {
         let squeezed = Transcript::challenge(&mut self.written);
-        self.challenges.as_mut().map_or(squeezed, |rng| Fr::random(rng))
+        self.challenges.as_mut().map_or(squeezed, Fr::random)
     }
 }
