@@ -19,7 +19,7 @@ mod fixtures;
 pub use circuit::plan::Goal;
 pub use engine::{
     Engine, Proof, ProveError, VerifyError,
-    native::{EngineConfig, NativeEngine, Srs, SrsError, VerifyingKeyFile, verify},
+    native::{EngineConfig, NativeEngine, Srs, SrsError, VerifyingKeyFile, local_chain, verify},
 };
 pub use statement::{Commitment, PublicInputs, Salt, StatementError, commit};
 

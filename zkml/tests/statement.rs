@@ -59,6 +59,21 @@ fn everything_that_is_committed_changes_the_commitment() {
     assert!(others.iter().all(|other| *other != base));
 }
 
+/// A window of few possible values, as vital signs are, cannot be found by trying them all: who does not know the salt
+/// has one guess in 2^128 for each.
+#[test]
+fn a_dictionary_of_all_windows_does_not_open_a_commitment() {
+    let secret = commit(SCHEMA, &[37], &Salt::new([9; 16])).unwrap();
+    let guesses =
+        |salt: [u8; 16]| (-256..256).map(move |feature| commit(SCHEMA, &[feature], &Salt::new(salt)).unwrap());
+    for salt in [[0; 16], [0xff; 16], [8; 16]] {
+        assert!(guesses(salt).all(|guess| guess != secret));
+    }
+    assert_eq!(guesses([9; 16]).filter(|guess| *guess == secret).count(), 1, "with the salt it is one of them");
+    // Two windows of the same values cannot be told to be so.
+    assert_ne!(commit(SCHEMA, &[37], &Salt::new([10; 16])).unwrap(), secret);
+}
+
 #[test]
 fn what_is_no_window_is_refused() {
     let salt = Salt::new([0; 16]);

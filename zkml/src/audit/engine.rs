@@ -42,7 +42,7 @@ use crate::{
         native::{
             EngineConfig, EngineError, KeyError, KeyPaths, Srs, SrsError,
             file::{Magic, Sealed},
-            keys::check_degree,
+            keys::{check_degree, check_proving_key},
             start_pool,
         },
     },
@@ -358,6 +358,7 @@ fn decode_proving_key(
     if *hash != verifying_key.hash() {
         return Err(KeyError::Other("verifying key"));
     }
+    check_proving_key(key, verifying_key.verifying_key())?;
     let decode = || ProvingKey::from_bytes::<AuditCircuit>(key, SerdeFormat::RawBytesUnchecked, plan.clone());
     match catch_unwind(AssertUnwindSafe(decode)) {
         Ok(Ok(key)) => Ok(key),

@@ -27,7 +27,7 @@ use crate::{
     engine::native::{
         KeyError, Srs,
         file::{Magic, Sealed},
-        keys::{check_degree, read_point, verifier_params},
+        keys::{check_degree, check_size, read_point, verifier_params},
         srs::{has_development_secret, in_subgroup},
     },
 };
@@ -229,6 +229,7 @@ fn decode_key(mut bytes: &[u8], plan: &AuditPlan) -> Result<(ParamsKZG<Bn256>, V
     if !in_subgroup(&g2) || !in_subgroup(&s_g2) {
         return Err(KeyError::Decode("a point is outside its group"));
     }
+    check_size(reader, plan.k)?;
     let key = VerifyingKey::read::<_, AuditCircuit>(reader, SerdeFormat::Processed, plan.clone())
         .map_err(|_| KeyError::Decode("the verifying key is malformed"))?;
     check_degree(key.cs())?;

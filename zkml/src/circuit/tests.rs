@@ -1,6 +1,7 @@
 //! Honest witnesses satisfy the circuit, and each kind of dishonest one breaks the constraint that is there for it.
 
 mod convolution;
+mod division;
 mod forgery;
 mod plan;
 

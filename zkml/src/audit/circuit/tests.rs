@@ -3,6 +3,8 @@
 //! The expected names are those of the gates. What is wrong with the sums over windows or with the range argument shows
 //! only at the end, where the balance is not 0: in the gate `totals`.
 
+mod division;
+
 use std::{collections::BTreeSet, sync::LazyLock};
 
 use halo2_axiom::{

@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 /// Version of the envelope and of all bodies.
 const VERSION: u16 = 1;
 /// Largest file that is read: the proving key of a circuit of 2^16 rows takes a fifth of it.
-const FILE_BYTES_MAX: u64 = 1 << 30;
+pub(crate) const FILE_BYTES_MAX: u64 = 1 << 30;
 const HEADER_BYTES: usize = 8 + 2 + 8 + 32;
 
 /// Eight bytes that begin a file and say what it is.

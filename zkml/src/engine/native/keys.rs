@@ -255,6 +255,7 @@ fn decode_key(mut bytes: &[u8], plan: &Plan) -> Result<(ParamsKZG<Bn256>, Verify
     if !in_subgroup(&g2) || !in_subgroup(&s_g2) {
         return Err(KeyError::Decode("a point is outside its group"));
     }
+    check_size(reader, plan.k)?;
     let key = VerifyingKey::read::<_, AlertCircuit>(reader, SerdeFormat::Processed, plan.clone())
         .map_err(|_| KeyError::Decode("the verifying key is malformed"))?;
     check_degree(key.cs())?;
@@ -265,6 +266,43 @@ fn decode_key(mut bytes: &[u8], plan: &Plan) -> Result<(ParamsKZG<Bn256>, Verify
         return Err(KeyError::Decode("the verifying key does not fit its description"));
     }
     Ok((verifier_params(plan.k, g, g2, s_g2), key))
+}
+
+/// Whether a verifying key in halo2's form is for so many rows. halo2 makes room for as many as the key says, up to some
+/// hundred million.
+pub(crate) fn check_size(key: &[u8], k: u32) -> Result<(), KeyError> {
+    let is_of_size = key.get(1..5) == Some(&k.to_le_bytes());
+    if is_of_size { Ok(()) } else { Err(KeyError::Decode("the verifying key is of another size")) }
+}
+
+/// Whether a proving key in halo2's form holds the numbers that it must: those of its verifying key, and of as many
+/// polynomials of as many coefficients as that has. halo2 makes room for as many as the file says, up to 128 GiB, and a
+/// program that asks for that much does not survive.
+pub(crate) fn check_proving_key(mut bytes: &[u8], key: &VerifyingKey<G1Affine>) -> Result<(), KeyError> {
+    let rest: &mut &[u8] = &mut bytes;
+    let verifying_key = key.to_bytes(SerdeFormat::RawBytesUnchecked);
+    *rest = rest.strip_prefix(verifying_key.as_slice()).ok_or(KeyError::Other("verifying key"))?;
+    let coefficients = 1_u32 << key.get_domain().k();
+    let fixed = key.fixed_commitments().len();
+    // Three columns that mark rows, the fixed columns in two forms, and those of the permutation argument, which is none.
+    (0..3).try_for_each(|_| skip_polynomial(rest, coefficients))?;
+    for columns in [fixed, fixed, 0, 0] {
+        skip_number(rest, u32::try_from(columns).expect("a circuit has some dozen columns"))?;
+        (0..columns).try_for_each(|_| skip_polynomial(rest, coefficients))?;
+    }
+    if rest.is_empty() { Ok(()) } else { Err(KeyError::Decode("bytes follow the proving key")) }
+}
+
+fn skip_polynomial(rest: &mut &[u8], coefficients: u32) -> Result<(), KeyError> {
+    skip_number(rest, coefficients)?;
+    let bytes = coefficients as usize * size_of::<Fr>();
+    *rest = rest.get(bytes..).ok_or(KeyError::Decode("the proving key is cut off"))?;
+    Ok(())
+}
+
+fn skip_number(rest: &mut &[u8], expected: u32) -> Result<(), KeyError> {
+    *rest = rest.strip_prefix(&expected.to_be_bytes()).ok_or(KeyError::Decode("a size in the proving key is wrong"))?;
+    Ok(())
 }
 
 pub(crate) fn read_point<C: SerdeCurveAffine>(reader: &mut impl Read) -> Result<C, KeyError> {

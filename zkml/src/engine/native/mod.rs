@@ -32,7 +32,7 @@ use snark_verifier::system::halo2::transcript::evm::{ChallengeEvm, EvmTranscript
 
 pub use file::FileError;
 pub use keys::{KeyError, VerifyingKeyFile};
-pub use srs::{Srs, SrsError};
+pub use srs::{Srs, SrsError, SrsForm, SrsOrigin, SrsProgress, local_chain};
 
 use super::{Engine, Proof, ProveError, VerifyError};
 use crate::{
@@ -343,6 +343,7 @@ fn decode_proving_key(
     if *hash != verifying_key.hash() {
         return Err(KeyError::Other("verifying key"));
     }
+    keys::check_proving_key(key, verifying_key.verifying_key())?;
     let decode = || ProvingKey::from_bytes::<AlertCircuit>(key, SerdeFormat::RawBytesUnchecked, plan.clone());
     match catch_unwind(AssertUnwindSafe(decode)) {
         Ok(Ok(key)) => Ok(key),

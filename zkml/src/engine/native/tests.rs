@@ -6,6 +6,7 @@ mod prover;
 
 use std::{fs, sync::LazyLock};
 
+use halo2_axiom::poly::{commitment::Params, kzg::commitment::ParamsKZG};
 use hygeia_inference::NetworkError;
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
@@ -139,6 +140,25 @@ fn a_proof_does_not_verify_under_another_model_or_schema() {
     }
 }
 
+/// The same circuit over a string of another secret: another key, and no proof goes from one to the other.
+#[test]
+fn a_proof_does_not_verify_under_another_reference_string() {
+    let mut raw = Vec::new();
+    ParamsKZG::<Bn256>::setup(K, ChaCha20Rng::seed_from_u64(3)).write(&mut raw).unwrap();
+    let srs = Srs::from_reader(&mut raw.as_slice(), raw.len() as u64, None, K, &mut |_| ()).unwrap();
+    let other = NativeEngine::new(&ENGINE.network, SCHEMA, &srs, &CONFIG).unwrap();
+    let (features, salt) = window(12);
+    let proof = other.prove(&features, &salt).unwrap();
+    assert_eq!(verify(other.verifying_key(), &proof.bytes, &proof.public), Ok(()));
+    assert_eq!(verify(ENGINE.verifying_key(), &proof.bytes, &proof.public), Err(VerifyError::Rejected));
+    let proof = proved(12);
+    assert_eq!(verify(other.verifying_key(), &proof.bytes, &proof.public), Err(VerifyError::Rejected));
+    assert_eq!(other.circuit_hash(), ENGINE.circuit_hash());
+    assert_ne!(other.verifying_key_hash(), ENGINE.verifying_key_hash());
+    assert!(!other.verifying_key().is_development());
+    assert!(!verifier_solidity(other.verifying_key()).unwrap().contains("INSECURE"));
+}
+
 #[test]
 fn a_damaged_verifying_key_is_refused() {
     let bytes = ENGINE.verifying_key().bytes();
@@ -163,6 +183,28 @@ fn a_forged_verifying_key_does_not_panic() {
             }
         }
     }
+}
+
+/// Sizes under a fresh hash. halo2 would make room for 2^32 numbers and more, and the process would not survive it.
+#[test]
+fn a_forged_proving_key_is_refused_before_room_is_made_for_it() {
+    let key = ENGINE.verifying_key();
+    let sound = [&key.hash(), ENGINE.proving_key.to_bytes(SerdeFormat::RawBytesUnchecked).as_slice()].concat();
+    let decode = |body: &[u8]| decode_proving_key(body, key, &ENGINE.layout.plan).map(drop);
+    assert!(decode(&sound).is_ok());
+    let named = 32 + ENGINE.proving_key.get_vk().to_bytes(SerdeFormat::RawBytesUnchecked).len();
+    let polynomial = 4 + (32 << K);
+    for at in [0, 32, 33, 37, 38, 42, named, named + polynomial, named + 3 * polynomial, named + 3 * polynomial + 4] {
+        for number in [[0xff; 4], [0x10, 0, 0, 0], [0, 0, 0, 1]] {
+            let mut forged = sound.clone();
+            forged[at..at + 4].copy_from_slice(&number);
+            assert!(matches!(decode(&forged), Err(KeyError::Other(_) | KeyError::Decode(_))), "byte {at}");
+        }
+    }
+    for end in [0, 31, 32, named - 1, named, named + 3, named + 5, sound.len() - 1] {
+        assert!(matches!(decode(&sound[..end]), Err(KeyError::Other(_) | KeyError::Decode(_))), "cut at {end}");
+    }
+    assert!(matches!(decode(&[sound.as_slice(), &[0]].concat()), Err(KeyError::Decode(_))));
 }
 
 /// Nobody can pass a development key off as a sound one by taking its mark away.
