@@ -62,7 +62,8 @@ pub fn check(workspace: &Workspace, tools: &Tools, report: &mut Report) {
 fn settle(workspace: &Workspace, tools: &Tools, mode: Mode, report: &mut Report) {
     // The ABI comes before the verifier: the binary that writes the verifier is built from the ABI.
     report.step("gen: contract ABI", || abi(workspace, mode));
-    report.step("gen: proof verifier contract", || verifier::settle(workspace, tools, mode));
+    report.step("gen: proof verifier contract", || verifier::settle_alert(workspace, tools, mode));
+    report.step("gen: audit verifier contract", || verifier::settle_audit(workspace, tools, mode));
     report.step("gen: rendered manifests", || chart::settle(workspace, tools, mode));
     report.step("gen: dependency graph", || graph::settle(workspace, mode));
 }

@@ -1,6 +1,7 @@
-//! The generated verifier contract: Solidity out of the shipped model's verifying key, and its compiled form.
+//! The generated verifier contracts, of alerts and of audits: Solidity out of the shipped model's verifying keys, and
+//! their compiled forms.
 //!
-//! It is compiled apart from the other contracts, under settings of its own; `policies/tools/compile-verifier.mjs`
+//! They are compiled apart from the other contracts, under settings of their own; `policies/tools/compile-verifier.mjs`
 //! says which and why.
 
 use std::fs;
@@ -14,29 +15,58 @@ use crate::setup::Tools;
 use crate::workspace::Workspace;
 use crate::{demo, process};
 
-const SOLIDITY: &str = "policies/generated/Halo2Verifier.sol";
-const COMPILED: &str = "policies/generated/Halo2Verifier.json";
-/// A proof the contract must accept; read by the contracts' tests. Proofs are never twice the same, so it is written anew
-/// only with another contract.
-const PROOF: &str = "policies/generated/proof.json";
+/// A contract and what belongs to it.
+struct Generated {
+    solidity: &'static str,
+    compiled: &'static str,
+    /// A proof the contract must accept; read by the contracts' tests. Proofs are never twice the same, so it is written
+    /// anew only with another contract.
+    proof: &'static str,
+    /// What `hygeia gen-verifier` is told beside where to write.
+    arguments: &'static [&'static str],
+}
 
-/// Writes or compares the verifier and its compiled form.
-pub fn settle(workspace: &Workspace, tools: &Tools, mode: Mode) -> Result<()> {
+const ALERT: Generated = Generated {
+    solidity: "policies/generated/Halo2Verifier.sol",
+    compiled: "policies/generated/Halo2Verifier.json",
+    proof: "policies/generated/proof.json",
+    arguments: &[],
+};
+
+/// Of the audits that a prover makes by default.
+const AUDIT: Generated = Generated {
+    solidity: "policies/generated/AuditVerifier.sol",
+    compiled: "policies/generated/AuditVerifier.json",
+    proof: "policies/generated/audit-proof.json",
+    arguments: &["--audit-windows", "256"],
+};
+
+/// Writes or compares the alerts' verifier and its compiled form.
+pub fn settle_alert(workspace: &Workspace, tools: &Tools, mode: Mode) -> Result<()> {
+    settle(&ALERT, workspace, tools, mode)
+}
+
+/// Writes or compares the audits' verifier and its compiled form.
+pub fn settle_audit(workspace: &Workspace, tools: &Tools, mode: Mode) -> Result<()> {
+    settle(&AUDIT, workspace, tools, mode)
+}
+
+fn settle(contract: &Generated, workspace: &Workspace, tools: &Tools, mode: Mode) -> Result<()> {
     let scratch = tools.root().join("scratch");
     fs::create_dir_all(&scratch).with_context(|| format!("create {}", scratch.display()))?;
     // Named by process: two checkouts may share the tools and run this at the same time.
     let written = scratch.join(format!("verifier-{}.sol", std::process::id()));
-    let result = generate(workspace, &written, mode);
+    let result = generate(contract, workspace, &written, mode);
     let _ = fs::remove_file(&written);
     result?;
-    compile(workspace, mode)
+    compile(contract, workspace, mode)
 }
 
-fn generate(workspace: &Workspace, target: &Path, mode: Mode) -> Result<()> {
+fn generate(contract: &Generated, workspace: &Workspace, target: &Path, mode: Mode) -> Result<()> {
     let hygeia = demo::build_hygeia(workspace)?;
     let gen_verifier = |proof: Option<&Path>| {
         let mut command = Command::new(&hygeia);
-        command.arg("gen-verifier").arg("--out").arg(target);
+        command.arg("gen-verifier").arg("--out").arg(target).args(contract.arguments);
         if let Some(proof) = proof {
             command.arg("--proof").arg(proof);
         }
@@ -44,17 +74,18 @@ fn generate(workspace: &Workspace, target: &Path, mode: Mode) -> Result<()> {
     };
     gen_verifier(None)?;
     let solidity = fs::read(target).with_context(|| format!("read {}", target.display()))?;
-    let proof = workspace.path(PROOF);
-    let is_current = fs::read(workspace.path(SOLIDITY)).is_ok_and(|committed| committed == solidity) && proof.exists();
+    let (committed, proof) = (workspace.path(contract.solidity), workspace.path(contract.proof));
+    let is_current = fs::read(&committed).is_ok_and(|committed| committed == solidity) && proof.exists();
     if mode == Mode::Write && !is_current {
         gen_verifier(Some(&proof))?;
     }
-    mode.settle(&workspace.path(SOLIDITY), &solidity)
+    mode.settle(&committed, &solidity)
 }
 
-fn compile(workspace: &Workspace, mode: Mode) -> Result<()> {
+fn compile(contract: &Generated, workspace: &Workspace, mode: Mode) -> Result<()> {
     let mut node = Command::new("node");
-    node.arg("policies/tools/compile-verifier.mjs").args([SOLIDITY, COMPILED]).current_dir(workspace.root());
+    node.arg("policies/tools/compile-verifier.mjs").args([contract.solidity, contract.compiled]);
+    node.current_dir(workspace.root());
     if mode == Mode::Check {
         node.arg("--check");
     }

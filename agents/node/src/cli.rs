@@ -134,17 +134,7 @@ pub enum Command {
     /// Make the proving and verifying keys of a model, or say where they lie.
     Keys(KeysArgs),
     /// Write the Solidity verifier of a model's circuit.
-    GenVerifier {
-        /// Where to write the contract.
-        #[arg(long)]
-        out: PathBuf,
-        /// Also write a proof of a made-up window here, for the contracts' own tests. It differs at every call.
-        #[arg(long)]
-        proof: Option<PathBuf>,
-        /// Model package directory; the shipped model when absent.
-        #[arg(long)]
-        model: Option<PathBuf>,
-    },
+    GenVerifier(GenVerifierArgs),
     /// Deploy the contracts to a chain and hand every role to governance.
     Deploy(DeployArgs),
 }
@@ -258,9 +248,27 @@ pub struct ProverArgs {
     /// Where proving keys are kept; made there when absent.
     #[arg(long, env = "HYGEIA_KEYS_DIR", default_value = ".hygeia/keys")]
     pub keys_dir: PathBuf,
-    /// Threads one proof may use; 0 for as many as there are cores.
+    /// Threads one proof may use; 0 for as many as there are cores. Audits have as many again, at a lower priority.
     #[arg(long, env = "HYGEIA_PROVER_THREADS", default_value_t = 0)]
     pub threads: usize,
+    /// Scored windows that one audit proof is to hold: a power of two from 64 to 4096. The circuit's rows are filled, so a
+    /// batch holds up to a tenth fewer, or somewhat more. Memory grows with it: some 250 MB for 256, 1 GB for 1024.
+    #[arg(long, env = "HYGEIA_AUDIT_WINDOWS", default_value = "256", value_parser = audit_windows)]
+    pub audit_windows: usize,
+    /// Seconds that a scored window waits for others before its audit batch closes, full or not.
+    #[arg(long, env = "HYGEIA_AUDIT_WAIT_S", default_value_t = 900)]
+    pub audit_wait_s: u64,
+    /// Prove alerts only, and leave the audits to another prover.
+    #[arg(long, env = "HYGEIA_NO_AUDIT")]
+    pub no_audit: bool,
+}
+
+/// Reads how many windows an audit holds.
+fn audit_windows(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(windows) if (64..=4096).contains(&windows) && usize::is_power_of_two(windows) => Ok(windows),
+        _ => Err("a power of two from 64 to 4096 is needed".to_owned()),
+    }
 }
 
 /// Settings of the steward.
@@ -315,8 +323,11 @@ pub struct DemoArgs {
 /// What to verify.
 #[derive(Debug, Clone, Args)]
 pub struct VerifyArgs {
-    /// The receipt, a JSON file.
+    /// The receipt, a JSON file: of an alert's proof, or of a window's audit.
     pub receipt: PathBuf,
+    /// For the receipt of an audit: the batch it is of, a JSON file.
+    #[arg(long)]
+    pub batch: Option<PathBuf>,
     /// The verifying key's file; that of the shipped model is made when absent.
     #[arg(long)]
     pub verifying_key: Option<PathBuf>,
@@ -491,6 +502,23 @@ pub struct KeysArgs {
     /// Where keys are kept.
     #[arg(long, env = "HYGEIA_KEYS_DIR", default_value = ".hygeia/keys")]
     pub keys_dir: PathBuf,
+}
+
+/// Whose verifier contract.
+#[derive(Debug, Clone, Args)]
+pub struct GenVerifierArgs {
+    /// Where to write the contract.
+    #[arg(long)]
+    pub out: PathBuf,
+    /// Also write a proof of made-up windows here, for the contracts' own tests. It differs at every call.
+    #[arg(long)]
+    pub proof: Option<PathBuf>,
+    /// Model package directory; the shipped model when absent.
+    #[arg(long)]
+    pub model: Option<PathBuf>,
+    /// Write the verifier of audits that hold about so many windows, instead of that of alerts.
+    #[arg(long, value_parser = audit_windows)]
+    pub audit_windows: Option<usize>,
 }
 
 /// Where and how to deploy.

@@ -17,4 +17,5 @@ pub mod memory;
 pub mod models;
 pub mod roles;
 pub mod telemetry;
+pub mod verifier;
 pub mod verify;

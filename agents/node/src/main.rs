@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use hygeia_node::cli::{Cli, Command, Connect, Role};
 use hygeia_node::roles::{Plan, run_roles};
-use hygeia_node::{chain, demo, explain, keys, models, telemetry, verify};
+use hygeia_node::{chain, demo, explain, keys, models, telemetry, verifier, verify};
 use tokio_util::sync::CancellationToken;
 
 #[tokio::main]
@@ -63,7 +63,7 @@ async fn run(command: Command, stop: CancellationToken) -> anyhow::Result<bool> 
         Command::Import(args) => return models::import(&args),
         Command::Features(args) => models::features(&args)?,
         Command::Keys(args) => keys::command(&args).await?,
-        Command::GenVerifier { out, proof, model } => keys::write_verifier(&out, proof.as_deref(), model.as_deref())?,
+        Command::GenVerifier(args) => verifier::command(&args)?,
         Command::Deploy(args) => chain::deploy::command(&args).await?,
     }
     Ok(true)

@@ -38,6 +38,16 @@ pub enum Counter {
     ProofsPublished,
     /// Proof requests that ended without a proof; label: the error's variant.
     ProofsFailed,
+    /// Windows proved in audit mode, their receipts published.
+    WindowsAudited,
+    /// Windows left out of an audit, and dead-lettered; label: why.
+    WindowsNotAudited,
+    /// Audit proofs made, verified and published.
+    AuditsPublished,
+    /// Attempts at an audit proof that failed; label: the error's variant.
+    AuditsFailed,
+    /// Audits given up and dead-lettered; label: the last failure.
+    AuditsPutAside,
     /// Triggers accepted by the chain.
     TriggersAccepted,
     /// Receipts the chain refused; label: the contract's error.
@@ -64,8 +74,31 @@ impl Counter {
             Self::AlertsSuppressed => ("hygeia_alerts_suppressed_total", "Alerts held back, by reason"),
             Self::ProofsPublished => ("hygeia_proofs_published_total", "Proofs verified and published"),
             Self::ProofsFailed => ("hygeia_proofs_failed_total", "Proof requests without a proof, by error"),
+            Self::WindowsAudited => ("hygeia_windows_audited_total", "Windows proved in audit mode"),
+            Self::WindowsNotAudited => ("hygeia_windows_not_audited_total", "Windows left out of an audit, by reason"),
+            Self::AuditsPublished => ("hygeia_audits_published_total", "Audit proofs verified and published"),
+            Self::AuditsFailed => ("hygeia_audits_failed_total", "Failed attempts at an audit proof, by error"),
+            Self::AuditsPutAside => ("hygeia_audits_put_aside_total", "Audits given up, by last error"),
             Self::TriggersAccepted => ("hygeia_triggers_accepted_total", "Care triggers accepted by the chain"),
             Self::TriggersRefused => ("hygeia_triggers_refused_total", "Receipts refused by the chain, by error"),
+        }
+    }
+}
+
+/// Names of the gauges, with what they measure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Gauge {
+    /// Scored windows whose audit batch has not closed yet.
+    AuditWindowsWaiting,
+    /// Closed audit batches that no prover has taken up yet.
+    AuditBatchesWaiting,
+}
+
+impl Gauge {
+    fn name_and_help(self) -> (&'static str, &'static str) {
+        match self {
+            Self::AuditWindowsWaiting => ("hygeia_audit_windows_waiting", "Scored windows in an open audit batch"),
+            Self::AuditBatchesWaiting => ("hygeia_audit_batches_waiting", "Closed audit batches nobody proves yet"),
         }
     }
 }
@@ -75,14 +108,25 @@ impl Counter {
 pub struct Metrics {
     // Held for nanoseconds per increment; a lock keeps label sets open without unsafe code.
     counts: Arc<Mutex<BTreeMap<(Counter, String), u64>>>,
+    gauges: Arc<Mutex<BTreeMap<Gauge, u64>>>,
     ready: Arc<AtomicBool>,
 }
 
 impl Metrics {
     /// Adds one to `counter` under `label` (empty for none).
     pub fn count(&self, counter: Counter, label: &str) {
+        self.add(counter, label, 1);
+    }
+
+    /// Adds `number` to `counter` under `label` (empty for none).
+    pub fn add(&self, counter: Counter, label: &str, number: u64) {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        *counts.entry((counter, label.to_owned())).or_default() += 1;
+        *counts.entry((counter, label.to_owned())).or_default() += number;
+    }
+
+    /// Sets what a gauge shows.
+    pub fn set(&self, gauge: Gauge, value: u64) {
+        self.gauges.lock().unwrap_or_else(PoisonError::into_inner).insert(gauge, value);
     }
 
     /// The role has connected and rebuilt its state: `/readyz` answers 200 from now on.
@@ -105,6 +149,10 @@ impl Metrics {
                 "" => writeln!(text, "{name} {value}"),
                 label => writeln!(text, "{name}{{kind=\"{label}\"}} {value}"),
             };
+        }
+        for (gauge, value) in self.gauges.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            let (name, help) = gauge.name_and_help();
+            let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}");
         }
         text
     }
@@ -156,6 +204,9 @@ mod tests {
         metrics.count(Counter::AlertsRaised, "new");
         metrics.count(Counter::AlertsRaised, "new");
         metrics.count(Counter::AlertsRaised, "escalation");
+        metrics.add(Counter::WindowsAudited, "", 239);
+        metrics.set(Gauge::AuditBatchesWaiting, 2);
+        metrics.set(Gauge::AuditBatchesWaiting, 1);
         expect![[r#"
             # HELP hygeia_observations_accepted_total Observations taken into a window
             # TYPE hygeia_observations_accepted_total counter
@@ -164,6 +215,12 @@ mod tests {
             # TYPE hygeia_alerts_raised_total counter
             hygeia_alerts_raised_total{kind="escalation"} 1
             hygeia_alerts_raised_total{kind="new"} 2
+            # HELP hygeia_windows_audited_total Windows proved in audit mode
+            # TYPE hygeia_windows_audited_total counter
+            hygeia_windows_audited_total 239
+            # HELP hygeia_audit_batches_waiting Closed audit batches nobody proves yet
+            # TYPE hygeia_audit_batches_waiting gauge
+            hygeia_audit_batches_waiting 1
         "#]]
         .assert_eq(&metrics.render());
     }

@@ -1,12 +1,14 @@
-//! `hygeia verify`: anyone checks a receipt, offline with the verifying key, and against a chain when one is named.
+//! `hygeia verify`: anyone checks a receipt, offline with the verifying key, and against a chain when one is named. A
+//! receipt is of an alert's proof, or of one window's place in an audit.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use alloy::primitives::{B256, Bytes, U256};
 use anyhow::{Context, Result, bail};
 use hygeia_policies::{InferenceVerifier, PolicyRegistry, ids};
-use hygeia_protocol::message::{Message, Receipt};
+use hygeia_protocol::message::{AuditedBatch, Message, Receipt, WindowReceipt};
+use hygeia_zkml::audit::{self, AuditPublic, AuditReceipt, AuditVerifyingKey};
 use hygeia_zkml::engine::native::{self, VerifyingKeyFile};
 use hygeia_zkml::statement::{Commitment, PublicInputs};
 
@@ -21,7 +23,20 @@ const RECEIPT_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Checks the receipt and prints each check; `Ok(false)` when one of them does not hold.
 pub async fn command(args: &VerifyArgs) -> Result<bool> {
-    let receipt = read_receipt(&args.receipt)?;
+    let mut verdict = Verdict::default();
+    let bytes = read(&args.receipt)?;
+    match (Receipt::decode(&bytes), WindowReceipt::decode(&bytes)) {
+        (Ok(receipt), _) => of_alert(&receipt, args, &mut verdict).await?,
+        (_, Ok(receipt)) => of_window(&receipt, args, &mut verdict)?,
+        (Err(reason), Err(_)) => {
+            return Err(reason).with_context(|| format!("{} holds no receipt", args.receipt.display()));
+        }
+    }
+    println!("{}", if verdict.failed == 0 { "The receipt holds." } else { "THE RECEIPT DOES NOT HOLD." });
+    Ok(verdict.failed == 0)
+}
+
+async fn of_alert(receipt: &Receipt, args: &VerifyArgs, verdict: &mut Verdict) -> Result<()> {
     let key = match &args.verifying_key {
         Some(path) => VerifyingKeyFile::load(path)?,
         None => {
@@ -30,13 +45,49 @@ pub async fn command(args: &VerifyArgs) -> Result<bool> {
             VerifyingKeyFile::from_bytes(engine.verifying_key().bytes().to_vec())?
         }
     };
-    let mut verdict = Verdict::default();
-    verify_offline(&receipt, &key, &mut verdict);
+    verify_offline(receipt, &key, verdict);
     if let Some(url) = &args.chain {
-        verify_on_chain(&receipt, url, &args.deployment, &mut verdict).await?;
+        verify_on_chain(receipt, url, &args.deployment, verdict).await?;
     }
-    println!("{}", if verdict.failed == 0 { "The receipt holds." } else { "THE RECEIPT DOES NOT HOLD." });
-    Ok(verdict.failed == 0)
+    Ok(())
+}
+
+fn of_window(receipt: &WindowReceipt, args: &VerifyArgs, verdict: &mut Verdict) -> Result<()> {
+    let path = args.batch.as_deref().context("--batch is needed: the audited batch that the receipt is of")?;
+    let batch = AuditedBatch::decode(&read(path)?).with_context(|| format!("{} holds no batch", path.display()))?;
+    let key = match &args.verifying_key {
+        Some(path) => AuditVerifyingKey::load(path)?,
+        None => keys::audit_verifying_key(&args.keys_dir, batch.circuit.as_bytes())?,
+    };
+    let started = Instant::now();
+    verify_audit_offline(receipt, &batch, &key, verdict);
+    eprintln!("checked in {:.1} ms, without the key's reading", started.elapsed().as_secs_f64() * 1e3);
+    if args.chain.is_some() {
+        bail!("the chain is not asked about audits; what is above was checked offline");
+    }
+    Ok(())
+}
+
+/// Checks an audit's proof against the verifying key, and a window's receipt against the proof's root; needs no network.
+pub fn verify_audit_offline(
+    receipt: &WindowReceipt,
+    batch: &AuditedBatch,
+    key: &AuditVerifyingKey,
+    verdict: &mut Verdict,
+) {
+    let is_of_key = key.hash() == *batch.verifying_key.as_bytes() && key.circuit_hash() == *batch.circuit.as_bytes();
+    verdict.check("the key is the one the batch names", is_of_key);
+    verdict.check("the proof system is this program's", batch.proof_system == hygeia_zkml::PROOF_SYSTEM_ID);
+    let public = AuditPublic::new(*batch.root.as_bytes(), batch.count);
+    let proved = public.is_some_and(|public| audit::verify(key, batch.proof.as_slice(), &public).is_ok());
+    verdict.check("the proof holds for this root and number of windows", proved);
+    verdict.check("the receipt names this batch", receipt.batch_id == batch.batch_id);
+    let inclusion = serde_json::to_string(&receipt.inclusion).ok().and_then(|text| AuditReceipt::from_json(&text).ok());
+    let is_under_root = match (inclusion, public) {
+        (Some(inclusion), Some(public)) => inclusion.verify(&public, key.leaves()).is_ok(),
+        _ => false,
+    };
+    verdict.check("the window's commitment and score are under this root", is_under_root);
 }
 
 /// Checks the proof against the verifying key; needs no network.
@@ -70,13 +121,12 @@ async fn verify_on_chain(receipt: &Receipt, url: &str, deployment: &Path, verdic
     Ok(())
 }
 
-/// Reads a receipt from a file.
-pub fn read_receipt(path: &Path) -> Result<Receipt> {
+fn read(path: &Path) -> Result<Vec<u8>> {
     let size = std::fs::metadata(path).with_context(|| format!("reading {}", path.display()))?.len();
     if size > RECEIPT_BYTES_MAX {
         bail!("{} is too large for a receipt", path.display());
     }
-    Receipt::decode(&std::fs::read(path)?).with_context(|| format!("{} holds no receipt", path.display()))
+    std::fs::read(path).with_context(|| format!("reading {}", path.display()))
 }
 
 /// The checks made, printed as they are made.

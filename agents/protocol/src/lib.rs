@@ -6,6 +6,7 @@
 //! carries out what comes back. Nothing it prints (`Debug`, `Display`, an error) holds a measurement, a
 //! salt or an identifier of a patient.
 
+pub mod audit;
 pub mod bytes;
 pub mod code;
 pub mod digest;

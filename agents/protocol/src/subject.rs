@@ -10,6 +10,7 @@ use hmac::{Hmac, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
+use crate::bytes::B32;
 use crate::digest::hmac;
 use crate::identity::PatientId;
 
@@ -49,6 +50,10 @@ pub enum Stream {
     Settlements,
     /// Every scored window.
     Ledger,
+    /// Which scored windows are proved together.
+    AuditOrders,
+    /// Proofs of batches of windows, and each window's receipt.
+    Audits,
     /// What was refused, without its content.
     DeadLetters,
 }
@@ -89,7 +94,7 @@ impl fmt::Display for Partition {
 
 impl Stream {
     /// Every stream.
-    pub const ALL: [Stream; 8] = [
+    pub const ALL: [Stream; 10] = [
         Stream::Observations,
         Stream::Windows,
         Stream::Alerts,
@@ -97,6 +102,8 @@ impl Stream {
         Stream::Receipts,
         Stream::Settlements,
         Stream::Ledger,
+        Stream::AuditOrders,
+        Stream::Audits,
         Stream::DeadLetters,
     ];
 
@@ -111,6 +118,8 @@ impl Stream {
             Stream::Receipts => "HYGEIA_RECEIPT",
             Stream::Settlements => "HYGEIA_SETTLEMENT",
             Stream::Ledger => "HYGEIA_LEDGER",
+            Stream::AuditOrders => "HYGEIA_AUDIT_ORDER",
+            Stream::Audits => "HYGEIA_AUDIT",
             Stream::DeadLetters => "HYGEIA_DEAD",
         }
     }
@@ -126,6 +135,8 @@ impl Stream {
             Stream::Receipts => RECEIPT,
             Stream::Settlements => SETTLEMENT,
             Stream::Ledger => "ledger.v1.*",
+            Stream::AuditOrders => "audit-order.v1.*",
+            Stream::Audits => "audit.v1.*.*",
             Stream::DeadLetters => "dead.v1.*",
         }
     }
@@ -153,6 +164,30 @@ pub fn alert(partition: Partition) -> String {
 #[must_use]
 pub fn ledger(partition: Partition) -> String {
     format!("ledger.v1.{partition}")
+}
+
+/// Where orders to audit windows of this model go; each prover of the model takes some of them.
+#[must_use]
+pub fn audit_order(model: &B32) -> String {
+    format!("audit-order.v1.{}", model.to_hex())
+}
+
+/// Where the proof of this batch goes: one subject for each, so that it can be asked for.
+#[must_use]
+pub fn audited_batch(batch: &B32) -> String {
+    format!("audit.v1.batch.{}", batch.to_hex())
+}
+
+/// Where receipts of audited windows of this partition go.
+#[must_use]
+pub fn window_receipt(partition: Partition) -> String {
+    format!("audit.v1.receipt.{partition}")
+}
+
+/// Where a request goes that everything scored so far by this model be ordered at once. No stream stores it.
+#[must_use]
+pub fn audit_flush(model: &B32) -> String {
+    format!("audit-flush.v1.{}", model.to_hex())
 }
 
 /// Where dead letters with this reason go. The reason is one of our own labels, never outside text.

@@ -1,16 +1,19 @@
 //! The seam to NATS JetStream: connecting with patience, streams, publishing exactly once, reading in order.
 
+mod lookup;
 mod reader;
 mod work;
 
 use std::time::Duration;
 
+use async_nats::jetstream::context::PublishErrorKind;
 use async_nats::jetstream::{self, kv, message::PublishMessage, stream};
 use hygeia_protocol::subject::Stream;
 use thiserror::Error;
 
+pub use lookup::Lookup;
 pub use reader::{Checkpoint, Entry, OrderedReader};
-pub use work::{Job, WorkQueue};
+pub use work::{Job, SlowQueue, WorkQueue};
 
 /// How long JetStream remembers a `Nats-Msg-Id`. A role that comes back within this time re-publishes without a trace;
 /// later than that, readers drop the repetition themselves by its identity.
@@ -180,6 +183,31 @@ impl Bus {
         Ok(ack.duplicate)
     }
 
+    /// Publishes if `last_sequence` is still the place of the newest message on the subject (0 for none): its own place
+    /// then, or nothing when another message came before it. Tried once: after an error the caller looks what stands there.
+    pub async fn append(
+        &self,
+        stream: Stream,
+        subject: String,
+        message_id: &str,
+        payload: Vec<u8>,
+        last_sequence: u64,
+    ) -> Result<Option<u64>, BusError> {
+        let message = PublishMessage::build()
+            .payload(payload.into())
+            .message_id(message_id)
+            .expected_stream(stream.name())
+            .expected_last_subject_sequence(last_sequence);
+        let error = |source| BusError::Publish { stream: stream.name(), attempts: 1, source };
+        let sent = self.jetstream.send_publish(subject, message).await.map_err(|e| error(Box::new(e)))?;
+        match sent.await {
+            Ok(ack) if !ack.duplicate => Ok(Some(ack.sequence)),
+            Ok(_) => Ok(None),
+            Err(source) if source.kind() == PublishErrorKind::WrongLastSequence => Ok(None),
+            Err(source) => Err(error(Box::new(source))),
+        }
+    }
+
     /// Sends without waiting for the broker's answer; the caller awaits the returned future when it wants to know.
     pub async fn send(
         &self,
@@ -235,6 +263,8 @@ fn retention_s(name: Stream) -> u64 {
         Stream::Observations | Stream::Windows | Stream::ProofRequests => 7 * DAY_S,
         Stream::Alerts | Stream::DeadLetters => 90 * DAY_S,
         Stream::Receipts | Stream::Settlements | Stream::Ledger => 400 * DAY_S,
+        // Orders say how far the ledger is audited, so they must last as long as it does.
+        Stream::AuditOrders | Stream::Audits => 400 * DAY_S,
     }
 }
 

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use async_nats::jetstream::{
     AckKind,
-    consumer::{AckPolicy, pull},
+    consumer::{AckPolicy, Consumer, pull},
 };
 use futures::StreamExt;
-use hygeia_protocol::message::Message;
+use hygeia_protocol::message::{Message, MessageError};
 use hygeia_protocol::subject::Stream;
 use tokio_util::sync::CancellationToken;
 
@@ -17,6 +17,9 @@ use super::{Bus, BusError};
 const ACK_WAIT: Duration = Duration::from_secs(15);
 /// Jobs one worker holds at a time; it works on the first and has the rest at hand.
 const IN_HAND_MAX: i64 = 8;
+
+/// How long one request for a job stands at the broker before it is made anew.
+const FETCH_WAIT: Duration = Duration::from_secs(5);
 
 /// A durable consumer shared by all workers of one kind.
 pub struct WorkQueue {
@@ -60,10 +63,7 @@ impl WorkQueue {
             };
             match T::decode(job.payload()) {
                 Ok(message) => return Ok(Some((message, job))),
-                Err(reason) => {
-                    tracing::warn!(stream = self.stream, %reason, "a message in the queue is not of its type");
-                    job.done().await?;
-                }
+                Err(reason) => job.refuse(reason).await?,
             }
         }
     }
@@ -80,6 +80,68 @@ impl WorkQueue {
                 source: "the broker closed the consumer".into(),
             }),
         }
+    }
+}
+
+/// A durable consumer for jobs that take long: a worker is given one job at a time, and none before it asks.
+pub struct SlowQueue {
+    stream: &'static str,
+    consumer: Consumer<pull::Config>,
+}
+
+impl SlowQueue {
+    /// Opens the queue `durable` on one subject of a stream, creating it when absent.
+    pub async fn open(bus: &Bus, name: Stream, subject: String, durable: &str) -> Result<Self, BusError> {
+        let stream = bus.stream(name).await?;
+        let config = pull::Config {
+            durable_name: Some(durable.to_owned()),
+            filter_subject: subject,
+            ack_policy: AckPolicy::Explicit,
+            ack_wait: ACK_WAIT,
+            ..Default::default()
+        };
+        let consumer = stream.get_or_create_consumer(durable, config).await.map_err(|source| BusError::Read {
+            stream: name.name().to_owned(),
+            operation: "create consumer",
+            source: Box::new(source),
+        })?;
+        Ok(Self { stream: name.name(), consumer })
+    }
+
+    /// The next job; waits for one to come, and is `None` once `stop` is cancelled. What is no message of the type is taken
+    /// off the queue with a warning.
+    pub async fn next_of<T: Message>(&self, stop: &CancellationToken) -> Result<Option<(T, Job)>, BusError> {
+        loop {
+            let job = tokio::select! {
+                () = stop.cancelled() => return Ok(None),
+                job = self.fetch() => job?,
+            };
+            let Some(job) = job else { continue };
+            match T::decode(job.payload()) {
+                Ok(message) => return Ok(Some((message, job))),
+                Err(reason) => job.refuse(reason).await?,
+            }
+        }
+    }
+
+    /// Jobs that nobody holds yet.
+    pub async fn waiting(&self) -> Result<u64, BusError> {
+        let info = self.consumer.get_info().await.map_err(|e| self.error("ask for its state", Box::new(e)))?;
+        Ok(info.num_pending)
+    }
+
+    async fn fetch(&self) -> Result<Option<Job>, BusError> {
+        let fetch = self.consumer.fetch().max_messages(1).expires(FETCH_WAIT);
+        let mut messages = fetch.messages().await.map_err(|e| self.error("fetch", Box::new(e)))?;
+        match messages.next().await {
+            Some(Ok(message)) => Ok(Some(Job { message, stream: self.stream })),
+            Some(Err(source)) => Err(self.error("next job", source)),
+            None => Ok(None),
+        }
+    }
+
+    fn error(&self, operation: &'static str, source: Box<dyn std::error::Error + Send + Sync>) -> BusError {
+        BusError::Read { stream: self.stream.to_owned(), operation, source }
     }
 }
 
@@ -111,12 +173,31 @@ impl Job {
         }
     }
 
+    /// Place of the job in its stream, and how often it has been given to a worker, this time included.
+    pub fn place(&self) -> Result<(u64, u64), BusError> {
+        let info = self.message.info().map_err(|source| self.error("read its place", source))?;
+        Ok((info.stream_sequence, u64::try_from(info.delivered).unwrap_or(1)))
+    }
+
+    /// Gives the job back; it comes again after `pause`.
+    pub async fn later(self, pause: Duration) -> Result<(), BusError> {
+        let pause = Some(pause).filter(|pause| !pause.is_zero());
+        let answer = self.message.ack_with(AckKind::Nak(pause)).await;
+        answer.map_err(|source| self.error("give back", source))
+    }
+
+    /// Takes a job off the queue that nobody can do.
+    async fn refuse(self, reason: MessageError) -> Result<(), BusError> {
+        tracing::warn!(stream = self.stream, %reason, "a message in the queue is not of its type");
+        self.done().await
+    }
+
     /// The job's effects are stored: takes it off the queue, and waits for the broker to say so.
     pub async fn done(self) -> Result<(), BusError> {
-        self.message.double_ack().await.map_err(|source| BusError::Read {
-            stream: self.stream.to_owned(),
-            operation: "acknowledge",
-            source,
-        })
+        self.message.double_ack().await.map_err(|source| self.error("acknowledge", source))
+    }
+
+    fn error(&self, operation: &'static str, source: Box<dyn std::error::Error + Send + Sync>) -> BusError {
+        BusError::Read { stream: self.stream.to_owned(), operation, source }
     }
 }

@@ -17,6 +17,8 @@ use super::{Chain, ChainError, Deployment};
 
 /// The generated verifier of the shipped model: ABI-less bytecode under its own compiler settings.
 const VERIFIER: &str = include_str!("../../../../policies/generated/Halo2Verifier.json");
+/// The generated verifier of its audits, at the size that a prover takes by default.
+const AUDIT_VERIFIER: &str = include_str!("../../../../policies/generated/AuditVerifier.json");
 
 /// The rules a network is founded with.
 #[derive(Debug, Clone)]
@@ -96,13 +98,22 @@ pub async fn deploy(chain: &Chain, deployer: Address, founding: &Founding) -> Re
 
 /// Deploys the shipped model's generated verifier.
 pub async fn deploy_verifier(chain: &Chain, deployer: Address) -> Result<Address, ChainError> {
+    create(chain, deployer, bytecode(VERIFIER)?, "deploying the proof verifier").await
+}
+
+/// Deploys the generated verifier of the shipped model's audits.
+pub async fn deploy_audit_verifier(chain: &Chain, deployer: Address) -> Result<Address, ChainError> {
+    create(chain, deployer, bytecode(AUDIT_VERIFIER)?, "deploying the audit verifier").await
+}
+
+fn bytecode(artifact: &str) -> Result<Bytes, ChainError> {
     #[derive(Deserialize)]
     struct Artifact {
         bytecode: Bytes,
     }
-    let artifact: Artifact = serde_json::from_str(VERIFIER)
-        .map_err(|source| ChainError::Call { operation: "reading the generated verifier", source: Box::new(source) })?;
-    create(chain, deployer, artifact.bytecode, "deploying the proof verifier").await
+    let read: Artifact = serde_json::from_str(artifact)
+        .map_err(|source| ChainError::Call { operation: "reading a generated verifier", source: Box::new(source) })?;
+    Ok(read.bytecode)
 }
 
 fn creations(d: &Deployment, f: &Founding) -> Vec<(Address, &'static str, Bytes)> {

@@ -1,5 +1,6 @@
 //! `hygeia demo`: the whole way of a datum on one machine, with real parts and real stays.
 
+pub mod audits;
 pub mod founding;
 pub mod network;
 pub mod observer;
@@ -60,6 +61,7 @@ pub async fn run(args: &DemoArgs, stop: CancellationToken) -> Result<bool> {
         keys_dir: args.tools.join("keys"),
         qdrant: args.qdrant.clone(),
         threshold: None,
+        prover_arguments: Vec::new(),
     };
     let mut say = step;
     let founding = Network::found(setup, &mut say);
@@ -109,9 +111,11 @@ async fn show(
     view.await?;
     let done = followed?;
 
+    step("the replay is over; ordering an audit of every inference that is not proved yet");
+    let audited = audits::run(network, &observer, dir, stop).await?;
     let seen = observer.look();
     let accepted = read_back(network, &seen).await?;
-    let summary = Summary::new(done, &seen, &|id| accepted.contains(id));
+    let summary = Summary::new(done, &seen, audited, &|id| accepted.contains(id));
     save_evidence(dir, &seen, &summary)?;
     if done.skipped > 0 {
         step(&format!(
@@ -213,6 +217,7 @@ fn print_how_to_look_around(network: &Network, dir: &Path, keys_dir: &Path, gate
     eprintln!(
         "  {program} verify {dir}/receipts/ALERT.json --keys-dir {keys} --chain {chain} --deployment {dir}/deployment.json"
     );
+    eprintln!("  {program} verify {dir}/audits/WINDOW.json --batch {dir}/audits/BATCH.json --keys-dir {keys}");
     eprintln!("  logs of the roles: {dir}/*.log");
     for role in ROLES {
         eprintln!("  {:<9} process {}", role.name(), network.role_id(role).map_or("-".to_owned(), |id| id.to_string()));

@@ -83,6 +83,8 @@ pub struct Network {
     pub accounts: Accounts,
     /// The vote that approved model, policy and oracle.
     pub vote: Vote,
+    /// Content hash of the approved model.
+    pub model_hash: [u8; 32],
     /// Identifier of the approved model.
     pub model_id: B256,
     /// Identifier of the approved care policy.
@@ -97,6 +99,7 @@ pub struct Network {
     dir: PathBuf,
     keys_dir: PathBuf,
     qdrant: Option<String>,
+    prover_arguments: Vec<String>,
 }
 
 /// What a network is started with.
@@ -113,6 +116,8 @@ pub struct Setup<'a> {
     pub qdrant: Option<String>,
     /// Threshold of the care policy; the model card's operating point when absent.
     pub threshold: Option<i64>,
+    /// More arguments of the prover.
+    pub prover_arguments: Vec<String>,
 }
 
 impl Network {
@@ -167,6 +172,7 @@ impl Network {
             deployment,
             accounts,
             vote,
+            model_hash: model.hash(),
             model_id: proposal.model_id,
             policy_id: proposal.policy_id(),
             mandates: BTreeMap::new(),
@@ -176,6 +182,7 @@ impl Network {
             dir: setup.dir.to_owned(),
             keys_dir: setup.keys_dir,
             qdrant: setup.qdrant,
+            prover_arguments: setup.prover_arguments,
         };
         network.write_keys()?;
         Ok(network)
@@ -258,7 +265,7 @@ impl Network {
                 }
             }
             Role::Prover => {
-                command.arg("--keys-dir").arg(&self.keys_dir);
+                command.arg("--keys-dir").arg(&self.keys_dir).args(&self.prover_arguments);
             }
             Role::Steward => {
                 command.arg("--signer-key-file").arg(self.dir.join("steward.key"));
@@ -283,6 +290,14 @@ impl Network {
     pub async fn kill_role(&mut self, role: Role) {
         if let Some(mut process) = self.roles.remove(role.name()) {
             process.kill().await;
+        }
+    }
+
+    /// Asks a role to end; whether it did so by itself before the patience was over.
+    pub async fn stop_role(&mut self, role: Role) -> bool {
+        match self.roles.remove(role.name()) {
+            Some(mut process) => process.stop().await,
+            None => true,
         }
     }
 

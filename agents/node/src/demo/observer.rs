@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Result;
 use hygeia_protocol::bytes::B32;
-use hygeia_protocol::message::{Alert, DeadLetter, Message, Receipt, ScoredWindow, Settlement, SettlementStatus};
+use hygeia_protocol::message::{
+    Alert, AuditedBatch, DeadLetter, Message, Receipt, ScoredWindow, Settlement, SettlementStatus,
+};
 use hygeia_protocol::subject::Stream;
 use tokio_util::sync::CancellationToken;
 
@@ -37,6 +39,10 @@ pub struct Observed {
     pub suppressed: u64,
     /// Observations refused, by reason.
     pub dead_letters: BTreeMap<String, u64>,
+    /// Windows under the roots of verified audits.
+    pub audited: u64,
+    /// Verified audits.
+    pub audits: u64,
     /// Alerts by their id.
     pub alerts: BTreeMap<B32, Timeline>,
     /// Receipts that came before their alert was read.
@@ -119,7 +125,14 @@ impl Observed {
                     }
                 }
             }
-            Stream::Observations | Stream::ProofRequests => {}
+            Stream::Audits => {
+                // Receipts stand in the same stream and are no batch.
+                if let Ok(batch) = AuditedBatch::decode(bytes) {
+                    self.audited += u64::from(batch.count);
+                    self.audits += 1;
+                }
+            }
+            Stream::Observations | Stream::ProofRequests | Stream::AuditOrders => {}
         }
     }
 }
@@ -142,6 +155,7 @@ impl Observer {
             Stream::Alerts,
             Stream::Receipts,
             Stream::Settlements,
+            Stream::Audits,
         ] {
             let mut reader = OrderedReader::open(bus, stream, Vec::new(), 1).await?;
             let (seen, stop) = (observer.seen.clone(), stop.clone());

@@ -203,15 +203,16 @@ impl Process {
         }
     }
 
-    /// Asks with SIGTERM, kills after [`STOP_PATIENCE`].
-    pub async fn stop(&mut self) {
+    /// Asks with SIGTERM, kills after [`STOP_PATIENCE`]. Whether it ended by itself.
+    pub async fn stop(&mut self) -> bool {
         if let Some(id) = self.child.id() {
             let asked = Command::new("kill").args(["-TERM", &id.to_string()]).status().await;
             if asked.is_ok() && tokio::time::timeout(STOP_PATIENCE, self.child.wait()).await.is_ok() {
-                return;
+                return true;
             }
         }
         self.kill().await;
+        false
     }
 }
 

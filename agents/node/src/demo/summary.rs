@@ -5,6 +5,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use super::audits::Audited;
 use super::observer::Observed;
 use super::replay::Progress;
 
@@ -76,13 +77,15 @@ pub struct Summary {
     pub gas: Option<u64>,
     /// Every alert stood in its stream before its proof existed, every proof before its trigger.
     pub order_holds: bool,
+    /// What came of the audit of every inference.
+    pub audit: Audited,
     /// The accepted triggers.
     pub triggers: Vec<Trigger>,
 }
 
 impl Summary {
     /// Sums up; `read_back` says which trigger identifiers the chain holds.
-    pub fn new(progress: Progress, seen: &Observed, read_back: &dyn Fn(&B32) -> bool) -> Self {
+    pub fn new(progress: Progress, seen: &Observed, audit: Audited, read_back: &dyn Fn(&B32) -> bool) -> Self {
         let mut refused = BTreeMap::new();
         for timeline in seen.alerts.values() {
             if let Some(reason) = timeline.settlement.as_ref().and_then(|s| s.reason.clone()) {
@@ -126,13 +129,19 @@ impl Summary {
             proof_bytes: receipts.first().map(|r| r.proof.as_slice().len()),
             gas: median(triggers.iter().map(|t| t.gas).collect()),
             order_holds,
+            audit,
             triggers,
         }
     }
 
     /// Whether the demo showed what it is there to show.
     pub fn succeeded(&self) -> bool {
-        self.triggers_accepted > 0 && self.order_holds
+        self.triggers_accepted > 0 && self.order_holds && self.is_audited()
+    }
+
+    /// Whether every inference is proved in audit mode, in batches that the chain has all verified.
+    fn is_audited(&self) -> bool {
+        self.audit.windows == self.scored && self.audit.verified_on_chain == self.audit.batches
     }
 
     /// The table for a person.
@@ -154,6 +163,18 @@ impl Summary {
         row("proof time, median", or_none(self.prove_ms.map(|ms| format!("{ms} ms"))));
         row("proof size", or_none(self.proof_bytes.map(|bytes| format!("{bytes} bytes"))));
         row("gas per trigger, median", or_none(self.gas.map(|gas| gas.to_string())));
+        let Audited { windows, batches, verified_on_chain, receipts, twins_refused, .. } = self.audit;
+        row("inferences proved in audit mode", format!("{windows} of {} ({batches} batches)", self.scored));
+        let milliseconds = |us: Option<u64>| us.map_or("none".to_owned(), |us| format!("{:.1} ms", us as f64 / 1e3));
+        row(
+            "audit per inference, CPU / wall",
+            format!("{} / {}", milliseconds(self.audit.cpu_us_per_window), milliseconds(self.audit.wall_us_per_window)),
+        );
+        row(
+            "audits verified on chain",
+            format!("{verified_on_chain} of {batches}, gas {}", or_none(self.audit.gas.map(|gas| gas.to_string()))),
+        );
+        row("receipts held / twins refused", format!("{receipts} / {twins_refused}"));
         let order = if self.order_holds { "held for every alert" } else { "BROKEN" };
         row("alert before proof before trigger", order.to_owned());
         for t in self.triggers.iter().take(TRIGGERS_SHOWN) {

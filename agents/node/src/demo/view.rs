@@ -49,7 +49,7 @@ fn redraw(picture: &str, drawn: usize) -> usize {
 
 fn line(seen: &Observed, now: Progress, total_s: u64) -> String {
     format!(
-        "  {:>3} h of {} h replayed | {} observations | {} windows | {} scored | {} alerts | {} proofs | {} triggers",
+        "  {:>3} h of {} h replayed | {} observations | {} windows | {} scored | {} alerts | {} proofs | {} triggers | {} audited",
         now.stay_s / 3600,
         total_s / 3600,
         now.published,
@@ -58,6 +58,7 @@ fn line(seen: &Observed, now: Progress, total_s: u64) -> String {
         seen.alerts.len(),
         seen.proofs(),
         seen.triggers().count(),
+        seen.audited,
     )
 }
 
@@ -85,10 +86,12 @@ fn picture(seen: &Observed, now: Progress, total_s: u64) -> String {
         writeln!(text, "  alerts    {} ({} held back), median latency {median}", seen.alerts.len(), seen.suppressed);
     let _ = writeln!(
         text,
-        "  proved    {}   on chain {} triggered, {} answered",
+        "  proved    {}   on chain {} triggered, {} answered   audited {} of {} windows",
         seen.proofs(),
         seen.triggers().count(),
-        seen.settled()
+        seen.settled(),
+        seen.audited,
+        seen.scored
     );
     let mut newest: Vec<&Timeline> = seen.alerts.values().collect();
     newest.sort_by_key(|t| std::cmp::Reverse(t.alerted_at_ms));

@@ -296,6 +296,7 @@ impl Sentinel {
         let line = ScoredWindow {
             v: V1,
             window_id: window.window_id,
+            window_sequence: arrived.sequence,
             mandate: window.mandate,
             end: window.end,
             model: self.model_hash,

@@ -13,7 +13,7 @@ pub fn tools() -> Tools {
 }
 
 /// Keys made once and shared by all tests: the model is the same.
-fn keys_dir() -> PathBuf {
+pub fn keys_dir() -> PathBuf {
     tools_dir().join("keys")
 }
 
@@ -24,8 +24,14 @@ pub fn tools_dir() -> PathBuf {
     }
 }
 
-/// A network with a care policy of this threshold, its roles not yet started.
+/// A network with a care policy of this threshold, its roles not yet started. Its prover proves alerts only: most tests
+/// have no use for audits, which would take their processor time.
 pub async fn network(tools: &Tools, dir: &Path, threshold: Option<i64>) -> Network {
+    network_with(tools, dir, threshold, &["--no-audit"]).await
+}
+
+/// The same, with these arguments for the prover.
+pub async fn network_with(tools: &Tools, dir: &Path, threshold: Option<i64>, prover_arguments: &[&str]) -> Network {
     let setup = Setup {
         tools,
         program: PathBuf::from(env!("CARGO_BIN_EXE_hygeia")),
@@ -33,6 +39,7 @@ pub async fn network(tools: &Tools, dir: &Path, threshold: Option<i64>) -> Netwo
         keys_dir: keys_dir(),
         qdrant: None,
         threshold,
+        prover_arguments: prover_arguments.iter().map(|&argument| argument.to_owned()).collect(),
     };
     Network::found(setup, &mut |step| eprintln!("> {step}")).await.unwrap_or_else(|error| panic!("{error:#}"))
 }

@@ -6,15 +6,17 @@ use super::{B32, Message, V1};
 use crate::digest::Digest;
 
 /// Says that a message was refused and why. Whoever may read the stream finds the message again by its
-/// sequence number; the dead letter itself holds nothing of it.
+/// sequence number; the dead letter itself holds nothing of it. What an audit could not prove is set aside
+/// in the same way: a window, or a whole batch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DeadLetter {
     /// Version.
     pub v: V1,
-    /// The label of the reason: [`crate::observation::Rejection::reason`] or [`super::MessageError::reason`].
+    /// The label of the reason: [`crate::observation::Rejection::reason`], [`super::MessageError::reason`], or one that
+    /// begins with `audit_`.
     pub reason: String,
-    /// [`crate::digest::keyed_digest`] of the refused bytes.
+    /// [`crate::digest::keyed_digest`] of the refused bytes; of an audit, the id of the window or the batch.
     pub digest: B32,
     /// Where the refused message stands in its stream.
     pub stream_sequence: u64,

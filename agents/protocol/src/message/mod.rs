@@ -9,6 +9,7 @@
 )]
 
 mod alert;
+mod audit;
 mod dead_letter;
 mod proof;
 mod window;
@@ -17,6 +18,7 @@ use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use self::alert::{Alert, Contribution, SimilarCase};
+pub use self::audit::{AUDIT_WINDOWS_MAX, AuditOrder, AuditedBatch, Inclusion, WindowReceipt, WindowToAudit};
 pub use self::dead_letter::DeadLetter;
 pub use self::proof::{ProofMode, ProofRequest, Receipt, Settlement, SettlementStatus};
 pub use self::window::{AttestedWindow, ClinicalSummary, ScoredWindow};

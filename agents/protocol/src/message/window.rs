@@ -69,6 +69,8 @@ pub struct ScoredWindow {
     pub v: V1,
     /// The window that was scored.
     pub window_id: B32,
+    /// Where it stands in the stream of attested windows: who audits finds features and salt there, and nowhere else.
+    pub window_sequence: u64,
     /// The patient's mandate.
     pub mandate: B32,
     /// End of the window, seconds since the epoch.

@@ -1,6 +1,7 @@
 //! The crate from the outside: every accepting case with its tampered twin, and the machines under
 //! random schedules.
 
+mod audit;
 mod chain;
 mod message;
 mod observation;

@@ -4,8 +4,9 @@ use std::fmt::Debug;
 
 use hygeia_protocol::code::{Code, Sex, Unit};
 use hygeia_protocol::message::{
-    Address, Alert, AttestedWindow, B32, ClinicalSummary, Contribution, DeadLetter, HexBytes, Message, MessageError,
-    ProofMode, ProofRequest, Receipt, Salt, ScoredWindow, Settlement, SettlementStatus, Signature, SimilarCase, V1,
+    Address, Alert, AttestedWindow, AuditOrder, AuditedBatch, B32, ClinicalSummary, Contribution, DeadLetter, HexBytes,
+    Inclusion, Message, MessageError, ProofMode, ProofRequest, Receipt, Salt, ScoredWindow, Settlement,
+    SettlementStatus, Signature, SimilarCase, V1, WindowReceipt, WindowToAudit,
 };
 use hygeia_protocol::window::Reading;
 use proptest::prelude::*;
@@ -50,6 +51,7 @@ fn scored() -> ScoredWindow {
     ScoredWindow {
         v: V1,
         window_id: b32(1),
+        window_sequence: 9,
         mandate: b32(2),
         end: 1_767_225_600,
         model: b32(3),
@@ -60,6 +62,43 @@ fn scored() -> ScoredWindow {
         outcome: "quiet".into(),
         outside_validated_range: false,
     }
+}
+
+fn audit_order() -> AuditOrder {
+    let window = |byte| WindowToAudit { window_id: b32(byte), sequence: u64::from(byte), score: -2_048 };
+    AuditOrder::new(b32(3), vec![window(1), window(2)], 17)
+}
+
+fn audited_batch() -> AuditedBatch {
+    AuditedBatch {
+        v: V1,
+        batch_id: audit_order().batch_id,
+        model: b32(3),
+        circuit: b32(4),
+        verifying_key: b32(5),
+        proof_system: "halo2".into(),
+        root: b32(6),
+        count: 2,
+        leaves: 64,
+        proof: HexBytes::new(vec![7; 32]),
+        proved_at_ms: 1,
+        prove_ms: 8_000,
+        cpu_ms: 12_000,
+    }
+}
+
+fn window_receipt() -> WindowReceipt {
+    let inclusion = Inclusion {
+        version: 1,
+        index: 1,
+        leaves: 64,
+        count: 2,
+        root: b32(6),
+        commitment: b32(4),
+        score: -2_048,
+        path: vec![b32(8); 6],
+    };
+    WindowReceipt { v: V1, window_id: b32(2), batch_id: audit_order().batch_id, inclusion }
 }
 
 fn alert() -> Alert {
@@ -193,6 +232,9 @@ fn every_message() {
     check(&receipt());
     check(&settlement());
     check(&dead_letter());
+    check(&audit_order());
+    check(&audited_batch());
+    check(&window_receipt());
 }
 
 #[test]
@@ -266,6 +308,9 @@ fn two_types_never_share_an_identity() {
         receipt().message_id(),
         settlement().message_id(),
         dead_letter().message_id(),
+        audit_order().message_id(),
+        audited_batch().message_id(),
+        window_receipt().message_id(),
     ];
     let distinct: std::collections::BTreeSet<_> = ids.iter().collect();
     assert_eq!(distinct.len(), ids.len());

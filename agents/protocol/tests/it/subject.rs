@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::num::NonZeroU16;
 
 use expect_test::expect;
+use hygeia_protocol::bytes::B32;
 use hygeia_protocol::identity::PatientId;
 use hygeia_protocol::observation::Rejection;
 use hygeia_protocol::subject::{self, Partition, Partitioner, Stream};
@@ -30,6 +31,8 @@ fn names() {
         HYGEIA_RECEIPT receipt.v1
         HYGEIA_SETTLEMENT settlement.v1
         HYGEIA_LEDGER ledger.v1.*
+        HYGEIA_AUDIT_ORDER audit-order.v1.*
+        HYGEIA_AUDIT audit.v1.*.*
         HYGEIA_DEAD dead.v1.*"#]]
     .assert_eq(&names.join("\n"));
 }
@@ -45,6 +48,9 @@ fn every_subject_is_stored_by_exactly_one_stream() {
         subject::PROVE_REQUEST.into(),
         subject::RECEIPT.into(),
         subject::SETTLEMENT.into(),
+        subject::audit_order(&B32::new([7; 32])),
+        subject::audited_batch(&B32::new([7; 32])),
+        subject::window_receipt(partition),
     ];
     subjects.extend(Rejection::ALL.into_iter().map(|why| subject::dead_letter(why.reason())));
     for subject in subjects {

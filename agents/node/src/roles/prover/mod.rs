@@ -1,7 +1,12 @@
-//! Hop 6: from a proof request to a receipt.
+//! Hop 6: from a proof request to a receipt, and beside it from the ledger to [audits](audit) of every window.
 //!
 //! Runs the network again in integers, proves, verifies the proof, and only then publishes. A request whose window
-//! does not open its commitment or does not give its score is refused before any work is done on it.
+//! does not open its commitment or does not give its score is refused before any work is done on it. Alerts and audits
+//! have engines and threads of their own, so that an alert never waits for an audit; the audits' threads have the lower
+//! priority.
+
+pub mod audit;
+pub mod memory;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,6 +20,7 @@ use hygeia_zkml::engine::native::NativeEngine;
 use hygeia_zkml::statement::{self, Salt};
 use thiserror::Error;
 
+use self::audit::{Audits, OpenAlerts};
 use super::Site;
 use super::sentinel::wait_for_approval;
 use crate::bus::{Job, WorkQueue};
@@ -73,8 +79,21 @@ pub async fn run(site: Site, args: ProverArgs) -> Result<()> {
         );
     }
     tracing::info!(verifying_key = hex::encode(engine.verifying_key_hash()), "prover ready");
-    let prover = Prover { engine: Arc::new(engine), model_hash: model.hash(), registries, site };
-    prover.work().await
+    let alerts = OpenAlerts::default();
+    let audits = match args.no_audit {
+        true => None,
+        false => Some(Audits::new(site.clone(), model.clone(), &args)?),
+    };
+    let engine = Arc::new(engine);
+    let prover = Prover { engine, model_hash: model.hash(), registries, site, alerts: alerts.clone() };
+    let auditing = async {
+        match audits {
+            Some(audits) => audits.run(alerts).await,
+            None => Ok(()),
+        }
+    };
+    tokio::try_join!(prover.work(), auditing)?;
+    Ok(())
 }
 
 struct Prover {
@@ -82,6 +101,7 @@ struct Prover {
     engine: Arc<NativeEngine>,
     model_hash: [u8; 32],
     registries: Registries,
+    alerts: OpenAlerts,
 }
 
 impl Prover {
@@ -96,6 +116,7 @@ impl Prover {
 
     async fn handle(&self, request: ProofRequest, job: Job) -> Result<()> {
         let alert = request.alert_id;
+        let _open = self.alerts.begin();
         match job.while_working(self.prove(request)).await {
             Ok(receipt) => {
                 self.site

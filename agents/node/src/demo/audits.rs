@@ -1,0 +1,231 @@
+//! The demo's audit: every inference of the run is proved in audit mode, each batch's proof is verified by a contract, and
+//! each window is found under exactly one root.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use alloy::network::TransactionBuilder;
+use alloy::primitives::{Address, Bytes};
+use alloy::providers::Provider;
+use alloy::rpc::types::TransactionRequest;
+use anyhow::{Context, Result, bail};
+use hygeia_protocol::bytes::B32;
+use hygeia_protocol::message::{AuditedBatch, Inclusion, Message, ScoredWindow, WindowReceipt};
+use hygeia_protocol::subject::Stream;
+use hygeia_zkml::audit::{self, AuditPublic, AuditReceipt};
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use super::network::Network;
+use super::observer::Observer;
+use crate::bus::{Bus, Entry, OrderedReader};
+use crate::chain::{deploy, governance};
+use crate::roles::prover::audit::collect;
+
+/// Without another window proved for this long, the audit counts as stuck.
+const PATIENCE: Duration = Duration::from_secs(180);
+/// Time between two lines that say how far it is.
+const SAY_EVERY: Duration = Duration::from_secs(10);
+/// Receipts of windows left as files.
+const RECEIPTS_SAVED: usize = 8;
+
+/// What came of the audit.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Audited {
+    /// Windows under exactly one root, with the commitment and the score of the ledger.
+    pub windows: u64,
+    /// Proofs, each of a batch.
+    pub batches: u64,
+    /// Proofs that the verifier contract accepted in a transaction, while it refused each tampered twin.
+    pub verified_on_chain: u64,
+    /// Median gas of such a transaction.
+    pub gas: Option<u64>,
+    /// Wall time of all proofs over all windows, in microseconds.
+    pub wall_us_per_window: Option<u64>,
+    /// Processor time of the prover while it proved them, alerts proved at the same time included, likewise.
+    pub cpu_us_per_window: Option<u64>,
+    /// Receipts of windows checked offline; none that did not hold is counted.
+    pub receipts: u64,
+    /// Receipts with another score, path or root, each of which was refused.
+    pub twins_refused: u64,
+}
+
+/// Orders what is left, waits until everything scored is proved, and checks it.
+pub async fn run(network: &Network, observer: &Observer, dir: &Path, stop: &CancellationToken) -> Result<Audited> {
+    let model = B32::new(network.model_hash);
+    wait(&network.bus, &model, observer, stop).await?;
+    let batches: Vec<AuditedBatch> = read(&network.bus, Stream::Audits).await?;
+    let receipts: Vec<WindowReceipt> = read(&network.bus, Stream::Audits).await?;
+    let lines: Vec<ScoredWindow> = read(&network.bus, Stream::Ledger).await?;
+
+    let mut audited = Audited { batches: batches.len() as u64, ..Audited::default() };
+    let held = check_receipts(&batches, &receipts, &mut audited)?;
+    audited.windows =
+        lines.iter().filter(|line| held.get(&line.window_id).is_some_and(|at| at.is_of(line))).count() as u64;
+    let proved: u64 = batches.iter().map(|batch| u64::from(batch.count)).sum();
+    let per_window = |ms: u64| (ms * 1_000).checked_div(proved);
+    audited.wall_us_per_window = per_window(batches.iter().map(|batch| batch.prove_ms).sum());
+    audited.cpu_us_per_window = per_window(batches.iter().map(|batch| batch.cpu_ms).sum());
+    verify_on_chain(network, &batches, &mut audited).await?;
+    save(dir, &batches, &receipts)?;
+    Ok(audited)
+}
+
+/// Leaves the batches and a few receipts as files, so that `hygeia verify` has something to check.
+fn save(dir: &Path, batches: &[AuditedBatch], receipts: &[WindowReceipt]) -> Result<()> {
+    let dir = dir.join("audits");
+    std::fs::create_dir_all(&dir)?;
+    let name = |id: &B32| id.to_hex().chars().take(16).collect::<String>();
+    for batch in batches {
+        std::fs::write(dir.join(format!("batch-{}.json", name(&batch.batch_id))), batch.encode())?;
+    }
+    for receipt in receipts.iter().take(RECEIPTS_SAVED) {
+        let name = format!("window-{}-of-{}.json", name(&receipt.window_id), name(&receipt.batch_id));
+        std::fs::write(dir.join(name), receipt.encode())?;
+    }
+    Ok(())
+}
+
+/// Waits for the last proof, asking for the windows that are left to be ordered.
+async fn wait(bus: &Bus, model: &B32, observer: &Observer, stop: &CancellationToken) -> Result<()> {
+    let mut last = (Instant::now(), 0);
+    let mut said = Instant::now();
+    collect::flush(bus, model).await?;
+    loop {
+        let seen = observer.look();
+        if seen.audited >= seen.scored {
+            return Ok(());
+        }
+        if seen.audited != last.1 {
+            last = (Instant::now(), seen.audited);
+        }
+        if last.0.elapsed() > PATIENCE {
+            tracing::error!(proved = seen.audited, scored = seen.scored, "the audit does not go on");
+            return Ok(());
+        }
+        if said.elapsed() > SAY_EVERY {
+            said = Instant::now();
+            eprintln!("  {} of {} inferences proved in audit mode", seen.audited, seen.scored);
+            // A request is not stored: one that came while the prover was away is lost.
+            collect::flush(bus, model).await?;
+        }
+        tokio::select! {
+            () = stop.cancelled() => bail!("stopped before every inference was proved"),
+            () = tokio::time::sleep(Duration::from_millis(250)) => {}
+        }
+    }
+}
+
+/// Where a window was found: its leaf, and how many roots it is under.
+struct Held {
+    commitment: B32,
+    score: i64,
+    roots: u32,
+}
+
+impl Held {
+    fn is_of(&self, line: &ScoredWindow) -> bool {
+        self.roots == 1 && self.commitment == line.commitment && self.score == line.score
+    }
+}
+
+/// Checks each receipt as a patient would, against the root of its batch; and that its tampered twins are refused.
+fn check_receipts(
+    batches: &[AuditedBatch],
+    receipts: &[WindowReceipt],
+    audited: &mut Audited,
+) -> Result<BTreeMap<B32, Held>> {
+    let batches: BTreeMap<B32, &AuditedBatch> = batches.iter().map(|batch| (batch.batch_id, batch)).collect();
+    let mut held: BTreeMap<B32, Held> = BTreeMap::new();
+    for receipt in receipts {
+        let Some(batch) = batches.get(&receipt.batch_id) else { continue };
+        if !holds(&receipt.inclusion, batch) {
+            bail!("the receipt of a window does not hold under its root");
+        }
+        for twin in twins(&receipt.inclusion) {
+            if holds(&twin, batch) {
+                bail!("a tampered receipt was accepted");
+            }
+            audited.twins_refused += 1;
+        }
+        audited.receipts += 1;
+        let Inclusion { commitment, score, .. } = receipt.inclusion;
+        held.entry(receipt.window_id).or_insert(Held { commitment, score, roots: 0 }).roots += 1;
+    }
+    Ok(held)
+}
+
+fn holds(inclusion: &Inclusion, batch: &AuditedBatch) -> bool {
+    let public = AuditPublic::new(*batch.root.as_bytes(), batch.count);
+    let receipt = serde_json::to_string(inclusion).ok().and_then(|text| AuditReceipt::from_json(&text).ok());
+    match (receipt, public) {
+        (Some(receipt), Some(public)) => receipt.verify(&public, batch.leaves as usize).is_ok(),
+        _ => false,
+    }
+}
+
+/// Another score, a neighbour's place, and a path that was touched.
+fn twins(inclusion: &Inclusion) -> [Inclusion; 3] {
+    let mut path = inclusion.path.clone();
+    path.reverse();
+    [
+        Inclusion { score: inclusion.score + 1, ..inclusion.clone() },
+        Inclusion { index: inclusion.index ^ 1, ..inclusion.clone() },
+        Inclusion { path, ..inclusion.clone() },
+    ]
+}
+
+/// Has the generated contract verify each proof in a transaction, and asks it about tampered twins.
+async fn verify_on_chain(network: &Network, batches: &[AuditedBatch], audited: &mut Audited) -> Result<()> {
+    let sender = network.accounts.deployer.address();
+    let verifier = deploy::deploy_audit_verifier(&network.chain, sender).await?;
+    let mut gas = Vec::new();
+    for batch in batches {
+        let data = calldata(batch)?;
+        let mined =
+            governance::send(&network.chain, sender, data.clone(), verifier, "verifying an audit on chain").await?;
+        gas.push(mined.gas_used);
+        let mut is_refused = true;
+        // Root, count, and a byte within the proof.
+        for place in [31, 63, 100] {
+            is_refused &= !accepts(network, sender, verifier, flipped(&data, place)).await;
+        }
+        audited.verified_on_chain += u64::from(is_refused);
+    }
+    gas.sort_unstable();
+    audited.gas = gas.get(gas.len() / 2).copied();
+    Ok(())
+}
+
+async fn accepts(network: &Network, from: Address, verifier: Address, data: Bytes) -> bool {
+    let request = TransactionRequest::default().with_from(from).with_to(verifier).with_input(data);
+    network.chain.provider.call(request).await.is_ok()
+}
+
+fn calldata(batch: &AuditedBatch) -> Result<Bytes> {
+    let public = AuditPublic::new(*batch.root.as_bytes(), batch.count).context("a root is below the modulus")?;
+    Ok(audit::calldata(&public, batch.proof.as_slice()).into())
+}
+
+fn flipped(data: &Bytes, place: usize) -> Bytes {
+    let flip = |(at, byte): (usize, &u8)| if at == place { byte ^ 1 } else { *byte };
+    data.iter().enumerate().map(flip).collect::<Vec<u8>>().into()
+}
+
+/// All messages of one type in a stream that holds several.
+async fn read<T: Message>(bus: &Bus, stream: Stream) -> Result<Vec<T>> {
+    let (_, last) = bus.stream_state(stream).await?;
+    let mut messages = Vec::new();
+    if last == 0 {
+        return Ok(messages);
+    }
+    let mut reader = OrderedReader::open(bus, stream, Vec::new(), 1).await?;
+    loop {
+        let Entry { sequence, payload, .. } = reader.next().await?;
+        messages.extend(T::decode(&payload));
+        if sequence >= last {
+            return Ok(messages);
+        }
+    }
+}
