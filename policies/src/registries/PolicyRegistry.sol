@@ -27,7 +27,11 @@ contract PolicyRegistry is IPolicyRegistry, Guarded {
             coolDownSeconds: terms.coolDownSeconds,
             maxAttestationAgeSeconds: terms.maxAttestationAgeSeconds,
             fulfilWithinSeconds: terms.fulfilWithinSeconds,
-            status: Status.Active
+            status: Status.Active,
+            startsPerDayMax: terms.startsPerDayMax,
+            openMax: terms.openMax,
+            arbiter: terms.arbiter,
+            arbitrationSeconds: terms.arbitrationSeconds
         });
         emit PolicyApproved(policyId, terms.modelId, terms);
     }
@@ -82,7 +86,8 @@ contract PolicyRegistry is IPolicyRegistry, Guarded {
     function _requireValid(Terms calldata terms) private pure {
         if (
             terms.modelId == 0 || terms.careCode == 0 || terms.benefit == 0 || terms.coolDownSeconds == 0
-                || terms.maxAttestationAgeSeconds == 0 || terms.fulfilWithinSeconds == 0
+                || terms.maxAttestationAgeSeconds == 0 || terms.fulfilWithinSeconds == 0 || terms.startsPerDayMax == 0
+                || terms.openMax == 0 || (terms.arbiter == address(0)) != (terms.arbitrationSeconds == 0)
                 || terms.threshold < type(int64).min || terms.threshold > type(int64).max
         ) revert InvalidTerms();
     }

@@ -123,8 +123,7 @@ contract CareInvariants is CareDriver {
         setUpCare();
         skip(1 days);
         // The provider's credential must outlive the longest run: 128 calls of at most two days each.
-        vm.prank(issuer);
-        credentials.issueCredential(provider, keccak256("licence and salt"), uint64(block.timestamp + 3650 days));
+        issue(credentialOf(provider, "renewed", uint64(block.timestamp + 3650 days)));
         handler = new CareHandler(this, token.balanceOf(address(pool)));
         targetContract(address(handler));
     }

@@ -29,7 +29,7 @@ contract GeneratedVerifierTest is CareFixture {
             bindingTo(_deployed(vm.readFile("generated/Halo2Verifier.json").readBytes(".bytecode")));
         binding.proofLength = uint32(proof.length);
         vm.startPrank(address(timelock));
-        modelId = models.approveModel(commitmentOf("generated"), binding, changeControl());
+        modelId = models.approveModel(commitmentOf("generated"), binding, evidence(), changeControl());
         IPolicyRegistry.Terms memory reached = terms();
         reached.threshold = score;
         policyId = policies.approvePolicy(reached);

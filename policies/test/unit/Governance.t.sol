@@ -147,8 +147,9 @@ contract GovernanceTest is Deployment {
             uri: "v1"
         });
         modelId = models.modelIdOf(commitment);
-        IPolicyRegistry.Terms memory terms =
-            IPolicyRegistry.Terms(modelId, 1200, keccak256("care"), 50 ether, 12 hours, 2 hours, 3 days);
+        IPolicyRegistry.Terms memory terms = IPolicyRegistry.Terms(
+            modelId, 1200, keccak256("care"), 50 ether, 12 hours, 2 hours, 3 days, 10, 10, address(0), 0
+        );
         policyId = policies.policyIdOf(terms);
         StandInVerifier standIn = new StandInVerifier("key");
         targets = [address(models), address(policies)];
@@ -159,6 +160,7 @@ contract GovernanceTest is Deployment {
                 (
                     commitment,
                     IModelRegistry.ServiceBinding(keccak256("schema"), address(standIn), 2400),
+                    IModelRegistry.Evidence(keccak256("card"), keccak256("fidelity"), keccak256("evaluation")),
                     IModelRegistry.ChangeControl("modification", "protocol", "impact")
                 )
             ),

@@ -54,7 +54,7 @@ contract ModelsTest is CareFixture {
         bytes32 id = bytes32(models.registerModel(commitmentOf("v2")));
         assertEq(id, models.modelIdOf(commitmentOf("v2")));
         assertFalse(models.isActive(id));
-        models.approveRegistered(id, bindingTo(address(standIn)), changeControl());
+        models.approveRegistered(id, bindingTo(address(standIn)), evidence(), changeControl());
         assertTrue(models.isActive(id));
     }
 
@@ -78,7 +78,7 @@ contract ModelsTest is CareFixture {
         vm.expectRevert(refused);
         models.reinstateModel(modelId);
         vm.expectRevert(refused);
-        models.approveRegistered(modelId, bindingTo(address(standIn)), changeControl());
+        models.approveRegistered(modelId, bindingTo(address(standIn)), evidence(), changeControl());
     }
 
     function testFuzz_unknownModels(uint256 id) public {
@@ -105,9 +105,9 @@ contract ModelsTest is CareFixture {
         vm.expectRevert(refused);
         models.registerModel(commitment);
         vm.expectRevert(refused);
-        models.approveModel(commitment, binding, changeControl());
+        models.approveModel(commitment, binding, evidence(), changeControl());
         vm.expectRevert(refused);
-        models.approveRegistered(modelId, binding, changeControl());
+        models.approveRegistered(modelId, binding, evidence(), changeControl());
         vm.expectRevert(refused);
         models.reinstateModel(modelId);
         vm.expectRevert(refused);
@@ -141,14 +141,14 @@ contract ModelsTest is CareFixture {
         IModelRegistry.ChangeControl memory change = changeControl();
         binding.verifier = makeAddr("no code here");
         vm.expectRevert(abi.encodeWithSelector(IModelRegistry.VerifierHasNoCode.selector, binding.verifier));
-        models.approveModel(commitment, binding, change);
+        models.approveModel(commitment, binding, evidence(), change);
         binding = bindingTo(address(standIn));
         binding.schemaHash = 0;
         vm.expectRevert(IModelRegistry.IncompleteModel.selector);
-        models.approveModel(commitment, binding, change);
+        models.approveModel(commitment, binding, evidence(), change);
         change.impact = "";
         vm.expectRevert(IModelRegistry.IncompleteChangeControl.selector);
-        models.approveModel(commitment, bindingTo(address(standIn)), change);
+        models.approveModel(commitment, bindingTo(address(standIn)), evidence(), change);
         vm.expectRevert(abi.encodeWithSelector(IModelRegistry.ModelExists.selector, modelId));
         models.registerModel(commitmentOf("v1"));
     }
@@ -202,7 +202,7 @@ contract ModelsTest is CareFixture {
     function test_verifierRefusesAnAnswer() public {
         address talkative = address(new TalkativeVerifier());
         vm.prank(address(timelock));
-        bytes32 id = models.approveModel(commitmentOf("talkative"), bindingTo(talkative), changeControl());
+        bytes32 id = models.approveModel(commitmentOf("talkative"), bindingTo(talkative), evidence(), changeControl());
         bytes memory proof = standIn.proofOf(1, 2);
         vm.expectRevert(abi.encodeWithSelector(IInferenceVerifier.UnexpectedVerifierAnswer.selector, talkative));
         verifier.verifyPublicInputs(id, [uint256(1), 2], proof);
@@ -219,7 +219,7 @@ contract ModelsTest is CareFixture {
         IERCZKMLRegistry.ModelCommitment memory commitment = commitmentOf("ezkl");
         commitment.proofSystemId = bytes4(keccak256("ezkl-23"));
         vm.prank(address(timelock));
-        bytes32 id = models.approveModel(commitment, bindingTo(address(standIn)), changeControl());
+        bytes32 id = models.approveModel(commitment, bindingTo(address(standIn)), evidence(), changeControl());
         bytes memory proof = standIn.proofOf(1, 2);
         vm.expectRevert(
             abi.encodeWithSelector(IERCZKMLVerifier.UnsupportedProofSystem.selector, commitment.proofSystemId)

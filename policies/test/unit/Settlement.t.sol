@@ -67,7 +67,7 @@ contract SettlementTest is CareFixture {
 
     function test_refusesProviderWhoseCredentialWasRevoked() public {
         bytes memory attendance = _attendance();
-        vm.prank(issuer);
+        vm.prank(issuer.addr);
         credentials.revokeCredential(provider);
         _refuses(abi.encodeWithSelector(ICareCoordinator.ProviderNotCredentialed.selector, provider), attendance);
     }
@@ -153,13 +153,13 @@ contract SettlementTest is CareFixture {
 
     function test_poolRefusesZeroAddresses() public {
         vm.expectRevert(ICarePool.InvalidPoolArgument.selector);
-        new CarePool(token, address(0), address(timelock));
+        new CarePool(token, address(0), address(timelock), EXIT_DELAY);
     }
 
     function test_coordinatorRefusesThePoolOfAnother() public {
         ICareCoordinator.Wiring memory wiring = coordinator.wiring();
         vm.expectRevert(
-            abi.encodeWithSelector(ICareCoordinator.PoolNotOurs.selector, address(pool), address(coordinator))
+            abi.encodeWithSelector(ICareCoordinator.OraclesNotOurs.selector, address(oracles), address(coordinator))
         );
         new CareCoordinator(wiring);
     }
