@@ -68,7 +68,7 @@ function fullRound({ added, matrix }) {
     'x := mulmod(s, s, p)'.replaceAll('s,', `s${lane},`),
     `s${lane} := mulmod(mulmod(x, x, p), s${lane}, p)`,
   ]);
-  const rows = ['x', 'y', 'z'].map((lane, at) => `${lane} := ${dot(matrix[at], ['s0', 's1', 's2'])}`);
+  const rows = ['x', 'y', 'z'].flatMap((lane, at) => dot(lane, matrix[at], ['s0', 's1', 's2']));
   return lines([...boxed.flat(), ...rows, 's0 := x', 's1 := y', 's2 := z']);
 }
 
@@ -77,15 +77,15 @@ function partialRound({ added, row, column }) {
     `s0 := add(s0, ${word(added)})`,
     'x := mulmod(s0, s0, p)',
     'x := mulmod(mulmod(x, x, p), s0, p)',
-    `s0 := ${dot(row, ['x', 's1', 's2'])}`,
+    ...dot('s0', row, ['x', 's1', 's2']),
     `s1 := addmod(s1, mulmod(x, ${word(column[0])}, p), p)`,
     `s2 := addmod(s2, mulmod(x, ${word(column[1])}, p), p)`,
   ]);
 }
 
-function dot(row, lanes) {
-  const [first, second, third] = row.map((entry, at) => `mulmod(${lanes[at]}, ${word(entry)}, p)`);
-  return `add(add(${first}, ${second}), ${third})`;
+function dot(target, row, lanes) {
+  const [first, ...others] = row.map((entry, at) => `mulmod(${lanes[at]}, ${word(entry)}, p)`);
+  return [`${target} := ${first}`, ...others.map((term) => `${target} := add(${target}, ${term})`)];
 }
 
 function lines(statements) {
