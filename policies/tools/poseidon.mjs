@@ -100,24 +100,36 @@ const isFull = (index) => index < FULL_ROUNDS / 2 || index >= FULL_ROUNDS / 2 + 
 
 /**
  * The permutation in the form that costs least: `before` and `after` are full rounds {added, matrix}, `partial` the partial
- * rounds {added, row, column}: after the S-box on lane 0 the new lane 0 is row · state, and lanes 1 and 2 gain
- * column[0] and column[1] times the old lane 0.
+ * rounds {added, row, column}. Lane 0 is carried divided by a scale of each partial round's own, chosen so that what its
+ * S-box gives enters the next lane 0 with the factor one: after the S-box the new lane 0 is itself plus row · (lanes 1 and
+ * 2), and lanes 1 and 2 gain column[0] and column[1] times it. After the last, lane 0 is to be multiplied by `scale`.
  */
 export function factored() {
   const { round, mds } = constants();
   const added = compact(round, mds);
   const half = FULL_ROUNDS / 2;
-  const partial = [];
+  const sparse = [];
   let matrix = mds;
   for (let index = PARTIAL_ROUNDS - 1; index >= 0; --index) {
-    const { sparse, dense } = split(matrix);
-    partial.unshift({ added: added[half + index][0], ...sparse });
-    matrix = product(dense, mds);
+    const factors = split(matrix);
+    sparse.unshift(factors.sparse);
+    matrix = product(factors.dense, mds);
   }
+  let scale = 1n;
+  const partial = sparse.map(({ corner, row, column }, index) => {
+    const [unscaled, boxed] = [inverse(scale), pow5(scale)];
+    scale = mod(corner * boxed);
+    return {
+      added: mod(added[half + index][0] * unscaled),
+      row: row.map((entry) => mod(entry * inverse(scale))),
+      column: column.map((entry) => mod(entry * boxed)),
+    };
+  });
   const full = (index) => ({ added: added[index], matrix: index === half - 1 ? matrix : mds });
   return {
     before: LANES.concat(3).map(full),
     partial,
+    scale,
     after: LANES.concat(3).map((index) => full(half + PARTIAL_ROUNDS + index)),
   };
 }
@@ -143,5 +155,5 @@ function split(matrix) {
     mod((row[0] * d - row[1] * c) * scale),
     mod((row[1] * a - row[0] * b) * scale),
   ];
-  return { sparse: { row: [corner, ...sparseRow], column: [left1, left2] }, dense };
+  return { sparse: { corner, row: sparseRow, column: [left1, left2] }, dense };
 }

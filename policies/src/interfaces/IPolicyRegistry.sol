@@ -47,7 +47,20 @@ interface IPolicyRegistry is IGuarded {
         uint32 arbitrationSeconds;
     }
 
-    /// @notice Terms and status side by side: five storage slots.
+    /// @notice What the hot path reads of a policy: three storage slots.
+    struct StartTerms {
+        bytes32 modelId;
+        uint128 benefit;
+        uint32 coolDownSeconds;
+        uint32 maxAttestationAgeSeconds;
+        uint32 fulfilWithinSeconds;
+        uint32 startsPerDayMax;
+        int64 threshold;
+        uint32 openMax;
+        Status status;
+    }
+
+    /// @notice Terms and status side by side.
     struct Policy {
         bytes32 modelId;
         int256 threshold;
@@ -100,6 +113,9 @@ interface IPolicyRegistry is IGuarded {
 
     /// @notice Whether the policy may be acted on now.
     function isActive(bytes32 policyId) external view returns (bool);
+
+    /// @notice What the coordinator reads of a policy as care starts; all zero where it is unknown.
+    function startTermsOf(bytes32 policyId) external view returns (StartTerms memory);
 
     /// @notice A policy; all zero where it is unknown.
     function policyOf(bytes32 policyId) external view returns (Policy memory);

@@ -23,7 +23,7 @@ contract CareCoordinator is ICareCoordinator, EIP712 {
 
     /// A request that passed every check but that of its proof.
     struct Case {
-        IPolicyRegistry.Policy policy;
+        IPolicyRegistry.StartTerms policy;
         uint256 scoreInput;
         bytes32 triggerId;
     }
@@ -200,7 +200,7 @@ contract CareCoordinator is ICareCoordinator, EIP712 {
 
     /// Every check but that of the proof.
     function _requireStartable(TriggerRequest calldata request) private view returns (Case memory case_) {
-        IPolicyRegistry.Policy memory policy = POLICIES.policyOf(request.policyId);
+        IPolicyRegistry.StartTerms memory policy = POLICIES.startTermsOf(request.policyId);
         if (policy.status != IPolicyRegistry.Status.Active) revert PolicyNotActive(request.policyId);
         IModelRegistry.Service memory service = MODELS.serviceOf(policy.modelId);
         if (service.status != IModelRegistry.Status.Active) revert ModelNotActive(policy.modelId);
@@ -230,7 +230,7 @@ contract CareCoordinator is ICareCoordinator, EIP712 {
         }
     }
 
-    function _requireUnderCaps(bytes32 policyId, IPolicyRegistry.Policy memory policy) private view {
+    function _requireUnderCaps(bytes32 policyId, IPolicyRegistry.StartTerms memory policy) private view {
         Usage memory usage = _usage[policyId];
         if (usage.day == _today() && usage.startsOfDay >= policy.startsPerDayMax) {
             revert DailyCapReached(policyId, policy.startsPerDayMax);
@@ -270,7 +270,7 @@ contract CareCoordinator is ICareCoordinator, EIP712 {
     // ---------------------------------------------------------------- steps
 
     function _start(Case memory case_, TriggerRequest calldata request) private returns (bytes32 triggerId) {
-        IPolicyRegistry.Policy memory policy = case_.policy;
+        IPolicyRegistry.StartTerms memory policy = case_.policy;
         triggerId = case_.triggerId;
         Usage memory usage = _usage[request.policyId];
         uint32 startsBefore = usage.day == _today() ? usage.startsOfDay : 0;
