@@ -29,11 +29,18 @@ abstract contract RealProof is AuditFixture {
         assertGt(target.code.length, 0, "the generated verifier does not deploy");
     }
 
-    function realRequest() internal returns (ICareCoordinator.TriggerRequest memory real) {
-        real = request(mandateId, uint64(block.timestamp), score);
-        real.commitment = commitment;
-        real.oracleSignature =
-            sign(oracle, coordinator.attestationDigest(mandateId, real.windowEnd, SCHEMA, commitment));
-        real.proof = proof;
+    function realRequest() internal returns (ICareCoordinator.TriggerRequest memory) {
+        uint64 windowEnd = uint64(block.timestamp);
+        bytes32 digest = coordinator.attestationDigest(mandateId, windowEnd, SCHEMA, commitment);
+        return ICareCoordinator.TriggerRequest({
+            policyId: policyId,
+            mandateId: mandateId,
+            windowEnd: windowEnd,
+            commitment: commitment,
+            score: score,
+            oracle: oracle.addr,
+            oracleSignature: sign(oracle, digest),
+            proof: proof
+        });
     }
 }
