@@ -147,7 +147,11 @@ contract RegistriesTest is CareFixture {
         assertTrue(oracles.isActive(oracle.addr));
         vm.expectRevert(_wrongOracle(oracle.addr, IOracleRegistry.Status.Admitted));
         oracles.admitOracle(oracle.addr);
+        vm.expectRevert(_wrongOracle(oracle.addr, IOracleRegistry.Status.Admitted));
+        oracles.reinstateOracle(oracle.addr);
         oracles.removeOracle(oracle.addr);
+        vm.expectRevert(_wrongOracle(oracle.addr, IOracleRegistry.Status.Removed));
+        oracles.suspendOracle(oracle.addr);
         vm.expectRevert(_wrongOracle(oracle.addr, IOracleRegistry.Status.Removed));
         oracles.removeOracle(oracle.addr);
         oracles.admitOracle(oracle.addr);

@@ -4,6 +4,7 @@ pragma solidity ^0.8.28;
 import {Ownable} from "@openzeppelin/contracts/access/Ownable.sol";
 import {ICareCoordinator} from "../../src/interfaces/ICareCoordinator.sol";
 import {ICarePool} from "../../src/interfaces/ICarePool.sol";
+import {OracleRegistry} from "../../src/registries/OracleRegistry.sol";
 import {CareCoordinator} from "../../src/settlement/CareCoordinator.sol";
 import {CarePool} from "../../src/settlement/CarePool.sol";
 import {CareFixture} from "../support/CareFixture.sol";
@@ -156,10 +157,20 @@ contract SettlementTest is CareFixture {
         new CarePool(token, address(0), address(timelock), EXIT_DELAY);
     }
 
-    function test_coordinatorRefusesThePoolOfAnother() public {
+    function test_coordinatorRefusesTheOraclesOfAnother() public {
         ICareCoordinator.Wiring memory wiring = coordinator.wiring();
         vm.expectRevert(
             abi.encodeWithSelector(ICareCoordinator.OraclesNotOurs.selector, address(oracles), address(coordinator))
+        );
+        new CareCoordinator(wiring);
+    }
+
+    function test_coordinatorRefusesThePoolOfAnotherWithItsOwnOracles() public {
+        ICareCoordinator.Wiring memory wiring = coordinator.wiring();
+        address next = vm.computeCreateAddress(address(this), vm.getNonce(address(this)) + 1);
+        wiring.oracles = new OracleRegistry(token, next, oracleRules(), address(timelock), guardian);
+        vm.expectRevert(
+            abi.encodeWithSelector(ICareCoordinator.PoolNotOurs.selector, address(pool), address(coordinator))
         );
         new CareCoordinator(wiring);
     }
