@@ -6,7 +6,11 @@ import {IERC4626} from "@openzeppelin/contracts/interfaces/IERC4626.sol";
 /// @title The fund that care benefits are paid from
 /// @notice Holds one ERC-20. The coordinator reserves benefits, pays them out or releases them. Everything the pool holds
 /// belongs to the holders of its ERC-4626 shares: funders get shares for what they deposit, the owner, which is the
-/// timelock, for grants (`fund`), and a premium is income to all of them. A benefit paid is a loss to all of them.
+/// timelock, for grants (`fund`), and a premium is income to all of them. A benefit paid is a loss to all of them, those
+/// included who came in while it was reserved.
+///
+/// A pool whose shares have lost all but a millionth of their first price sells none: `maxDeposit` is zero, and a grant
+/// raises the price again instead of buying shares. So no number of losses makes shares too many to count.
 ///
 /// The way out is a queue. Benefits come first: whoever asks to leave (`requestExit`) hands over its shares, bears what is
 /// paid out during the exit delay as every other holder does, and is then served in turn, at the price of that moment, from
@@ -32,7 +36,7 @@ interface ICarePool is IERC4626 {
         uint256 shares;
     }
 
-    /// @notice A grant was paid into the pool; its shares are the owner's.
+    /// @notice A grant was paid into the pool; its shares, where it buys any, are the owner's.
     event PoolFunded(address indexed from, uint256 amount);
 
     /// @notice A premium was paid into the pool, to the benefit of every share.

@@ -10,6 +10,9 @@ pragma solidity ^0.8.28;
 /// from the key, nobody can take a patient's identifier by sending another consent under it first.
 ///
 /// Signatures are EIP-712 in the domain {name "Hygeia", version "1", chainId, verifyingContract = this contract}.
+/// @dev Of the policy and the oracle a consent names nothing is assumed: whether they are approved is asked when it is used.
+/// ERC-8226 (`IAgentMandate`) is not followed: it ties a mandate to a principal's address, an identity reference and a
+/// compliance provider that vouches for it, and this registry is built so that nothing ties a mandate to anybody.
 interface IMandateRegistry {
     /// @notice What the mandate's key signs to give consent.
     /// @param id The mandate's identifier.

@@ -20,6 +20,7 @@ library AuditTree {
 
     /// @notice The capacity of the nodes of a tree with this many leaves.
     function nodeTagOf(uint256 leaves) internal pure returns (uint256) {
+        // forge-lint: disable-next-line(unsafe-typecast)
         return uint256(sha256(abi.encodePacked("hygeia/audit-node/v1", uint64(leaves)))) % ScoreField.MODULUS;
     }
 

@@ -40,6 +40,7 @@ library ProofCall {
         (bool accepted, bytes memory answer) =
             verifier.staticcall(abi.encodeWithSelector(EZKL_VERIFY, proof, instances));
         if (!accepted) revert IERCZKMLVerifier.InvalidProof();
+        // forge-lint: disable-next-line(unsafe-typecast)
         if (answer.length != 32 || uint256(bytes32(answer)) != 1) {
             revert IInferenceVerifier.UnexpectedVerifierAnswer(verifier);
         }

@@ -9,7 +9,8 @@ import {IMandateRegistry} from "../interfaces/IMandateRegistry.sol";
 contract MandateRegistry is IMandateRegistry, EIP712 {
     bytes32 private constant MANDATE_DOMAIN = keccak256("hygeia/mandate/v1");
     bytes32 private constant MANDATE_TYPEHASH = keccak256(
-        "Mandate(bytes32 id,address key,bytes32 policyId,address oracle,address operator,bytes4 providerClass,uint64 expires)"
+        "Mandate(bytes32 id,address key,bytes32 policyId,address oracle,"
+        "address operator,bytes4 providerClass,uint64 expires)"
     );
     bytes32 private constant REVOCATION_TYPEHASH = keccak256("Revocation(bytes32 mandateId)");
 

@@ -180,6 +180,7 @@ contract OracleRegistry is IOracleRegistry, Guarded {
         if (rate == 0) revert InvalidOracleArgument();
         Oracle storage record = _oracles[oracle];
         uint128 covered = rewardBudget / rate;
+        // forge-lint: disable-next-line(unsafe-typecast)
         uint32 attestations = covered < record.accepted ? uint32(covered) : record.accepted;
         uint128 amount = attestations * rate;
         record.accepted -= attestations;

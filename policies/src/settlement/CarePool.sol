@@ -19,6 +19,9 @@ contract CarePool is ICarePool, ERC4626, Ownable, ReentrancyGuardTransient {
     /// A million virtual shares for the first unit: whoever is first cannot move the price against who comes second.
     uint8 private constant DECIMALS_OFFSET = 6;
 
+    /// Shares to one unit of the token at which no more are sold: a millionth of the first price.
+    uint256 private constant SHARES_PER_UNIT_MAX = 10 ** (DECIMALS_OFFSET + 6);
+
     /// What the holders of shares have together, and what of it is set aside: one slot, read and written at each trigger.
     struct Ledger {
         uint128 held;
@@ -74,7 +77,8 @@ contract CarePool is ICarePool, ERC4626, Ownable, ReentrancyGuardTransient {
     /// @inheritdoc ICarePool
     function fund(uint256 amount) external nonReentrant {
         emit PoolFunded(msg.sender, amount);
-        _deposit(msg.sender, owner(), amount, previewDeposit(amount));
+        if (_isRuined()) _transferIn(msg.sender, amount);
+        else _deposit(msg.sender, owner(), amount, previewDeposit(amount));
     }
 
     /// @inheritdoc ICarePool
@@ -142,6 +146,7 @@ contract CarePool is ICarePool, ERC4626, Ownable, ReentrancyGuardTransient {
         uint256 free = ledger.held - ledger.reserved;
         if (amount > free) revert InsufficientFunds(free, amount);
         // Not above what is held, so it fits.
+        // forge-lint: disable-next-line(unsafe-typecast)
         ledger.reserved += uint128(amount);
         _ledger = ledger;
         emit BenefitReserved(amount, ledger.reserved);
@@ -188,6 +193,16 @@ contract CarePool is ICarePool, ERC4626, Ownable, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc IERC4626
+    function maxDeposit(address) public view override(ERC4626, IERC4626) returns (uint256) {
+        return _isRuined() ? 0 : type(uint128).max - totalAssets();
+    }
+
+    /// @inheritdoc IERC4626
+    function maxMint(address receiver) public view override(ERC4626, IERC4626) returns (uint256) {
+        return convertToShares(maxDeposit(receiver));
+    }
+
+    /// @inheritdoc IERC4626
     /// @dev Zero: the way out is the queue.
     function maxRedeem(address) public pure override(ERC4626, IERC4626) returns (uint256) {
         return 0;
@@ -215,9 +230,14 @@ contract CarePool is ICarePool, ERC4626, Ownable, ReentrancyGuardTransient {
         return shares == wanted;
     }
 
+    function _isRuined() private view returns (bool) {
+        return totalSupply() > totalAssets() * SHARES_PER_UNIT_MAX;
+    }
+
     function _unreserve(uint256 amount) private {
         uint256 sum = _ledger.reserved;
         if (amount > sum) revert ReservationExceeded(sum, amount);
+        // forge-lint: disable-next-line(unsafe-typecast)
         _ledger.reserved = uint128(sum - amount);
     }
 

@@ -227,7 +227,7 @@ contract SettlementAttacks is CareFixture {
 
     function _rebuildWith() private returns (ReentrantToken evil) {
         evil = new ReentrantToken();
-        evil.transfer(treasury, 500_000 ether);
+        assertTrue(evil.transfer(treasury, 500_000 ether));
         _redeployCoordinator(evil);
         evil.approve(address(pool), type(uint256).max);
     }

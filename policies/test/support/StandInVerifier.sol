@@ -55,6 +55,7 @@ contract StandInEzklVerifier {
 
     /// @notice EZKL's function.
     function verifyProof(bytes calldata proof, uint256[] calldata instances) external view returns (bool) {
+        // forge-lint: disable-next-line(unsafe-typecast)
         require(instances.length == 2 && bytes32(proof) == keccak256(abi.encode(instances[0], instances[1])));
         return honest;
     }

@@ -191,6 +191,31 @@ contract PoolTest is CareFixture {
         pool.withdrawSurplus(funder, 1);
     }
 
+    /// A pool that has paid out everything sells no shares for nothing; a grant gives the old ones their worth again.
+    function test_aRuinedPoolIsRestoredByAGrant() public {
+        deploy();
+        vm.startPrank(treasury);
+        token.approve(address(pool), type(uint256).max);
+        pool.deposit(STAKE, funder);
+        vm.stopPrank();
+        for (uint256 i = 0; i < 20; ++i) {
+            vm.startPrank(address(coordinator));
+            pool.reserve(STAKE);
+            pool.pay(provider, STAKE);
+            vm.stopPrank();
+            assertEq(pool.maxDeposit(funder), 0);
+            assertEq(pool.maxMint(funder), 0);
+            vm.startPrank(treasury);
+            vm.expectRevert(abi.encodeWithSelector(ERC4626.ERC4626ExceededMaxDeposit.selector, treasury, 1, 0));
+            pool.deposit(1, treasury);
+            pool.fund(STAKE);
+            vm.stopPrank();
+            assertApproxEqAbs(pool.convertToAssets(pool.balanceOf(funder)), STAKE, 1);
+        }
+        assertEq(pool.balanceOf(address(timelock)), 0);
+        assertEq(pool.maxDeposit(funder), type(uint128).max - STAKE);
+    }
+
     /// Tokens that nobody asked for change no price.
     function testFuzz_aGiftMovesNothing(uint96 gift) public {
         uint256 shares = pool.balanceOf(funder);
