@@ -49,6 +49,19 @@ contract CareHandler is CommonBase, StdUtils {
         }
     }
 
+    function triggerAudited(uint256 patient, int64 score, uint256 age, uint8 dice) external {
+        score = int64(bound(score, 1100, 3000));
+        age = bound(age, 0, 150 minutes);
+        (ICareCoordinator.TriggerRequest memory request, bytes32 root, bytes32[] memory path, bool allowed) =
+            WORLD.prepareAudited(patient % PATIENTS, score, age, dice % 8 != 0);
+        try WORLD.coordinator_().triggerAudited(request, root, 0, path) returns (bytes32 triggerId) {
+            if (!allowed) ++wronglyAccepted;
+            triggers.push(triggerId);
+        } catch (bytes memory reason) {
+            if (allowed) revert(string(reason));
+        }
+    }
+
     function revokeMandate(uint256 patient) external {
         WORLD.revokeMandate(patient % PATIENTS);
     }

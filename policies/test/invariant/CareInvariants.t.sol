@@ -4,6 +4,9 @@ pragma solidity ^0.8.28;
 import {Vm} from "forge-std/Vm.sol";
 import {ICareCoordinator} from "../../src/interfaces/ICareCoordinator.sol";
 import {CareCoordinator} from "../../src/settlement/CareCoordinator.sol";
+import {AuditTree} from "../../src/libraries/AuditTree.sol";
+import {PoseidonBn254} from "../../src/libraries/PoseidonBn254.sol";
+import {ScoreField} from "../../src/libraries/ScoreField.sol";
 import {CarePool} from "../../src/settlement/CarePool.sol";
 import {CareHandler} from "./CareHandler.sol";
 import {Promises} from "./Promises.sol";
@@ -11,6 +14,9 @@ import {Promises} from "./Promises.sol";
 /// @notice The world the handler acts on: it knows the keys, plays the timelock and the guardian, and says of each trigger
 /// whether every condition for it holds, worked out from the registries and not from the coordinator.
 abstract contract CareDriver is Promises {
+    /// Leaves of the smallest audit.
+    uint32 internal constant ALONE = 2;
+
     mapping(uint256 patient => uint256) private _generation;
     mapping(bytes32 mandateId => uint256 privateKey) private _keys;
     mapping(bytes32 triggerId => bool) internal disputed;
@@ -36,6 +42,22 @@ abstract contract CareDriver is Promises {
         uint256 startsToday = usage.day == block.timestamp / 1 days ? usage.startsOfDay : 0;
         allowed = mayStart(prepared, proved) && usage.open < OPEN_MAX && startsToday < STARTS_PER_DAY
             && token.balanceOf(address(pool)) >= pool.owed() + pool.reserved() + BENEFIT;
+    }
+
+    /// The same for a window that stands, or does not, under the root of an audit of it alone.
+    function prepareAudited(uint256 patientIndex, int256 score, uint256 age, bool proved)
+        external
+        returns (ICareCoordinator.TriggerRequest memory prepared, bytes32 root, bytes32[] memory path, bool allowed)
+    {
+        (prepared, allowed) = this.prepare(patientIndex, score, age, proved);
+        prepared.proof = "";
+        uint256 leaf = AuditTree.leafOf(uint256(prepared.commitment), ScoreField.encode(score));
+        root = bytes32(PoseidonBn254.hash(AuditTree.nodeTagOf(ALONE), leaf, 0));
+        path = new bytes32[](1);
+        if (!proved) path[0] = bytes32(uint256(1));
+        if (models.isActive(modelId) && audits.auditOf(modelId, root).recordedAt == 0) {
+            audits.recordAudit(modelId, ALONE, root, 1, auditVerifier.proofOf(uint256(root), 1));
+        }
     }
 
     function renewMandate(uint256 patientIndex) external {
@@ -184,7 +206,9 @@ contract CareInvariants is CareDriver {
     CareHandler private handler;
 
     function setUp() public {
-        setUpCare();
+        setUpAudit();
+        vm.prank(address(timelock));
+        models.approveAuditVerifier(modelId, auditBinding(ALONE));
         skip(1 days);
         // The provider's credential must outlive the longest run: 128 calls of at most two days each.
         issue(credentialOf(provider, "renewed", uint64(block.timestamp + 3650 days)));

@@ -5,12 +5,12 @@ import {ICareCoordinator} from "../../src/interfaces/ICareCoordinator.sol";
 import {IModelRegistry} from "../../src/interfaces/IModelRegistry.sol";
 import {IOracleRegistry} from "../../src/interfaces/IOracleRegistry.sol";
 import {IPolicyRegistry} from "../../src/interfaces/IPolicyRegistry.sol";
-import {CareFixture} from "../support/CareFixture.sol";
+import {AuditFixture} from "../support/AuditFixture.sol";
 
 /// @notice The contracts' promises as predicates. The invariants hold them after every step of a random life; the mutant
 /// tests show for each that a contract without one check breaks it. What they say of a trigger is worked out from the
 /// records, and not with the functions that the coordinator asks.
-abstract contract Promises is CareFixture {
+abstract contract Promises is AuditFixture {
     /// A call that somebody without the right to it tries.
     struct Attempt {
         address target;

@@ -101,6 +101,13 @@ contract CredulousVerifier is Mutant {
     function verifyPublicInputs(bytes32, uint256[2] calldata, bytes calldata) external pure {}
 }
 
+/// @notice An audit ledger that takes every path for one to its root.
+contract CredulousAudits is Mutant {
+    constructor(address original) Mutant(original) {}
+
+    function requireIncluded(bytes32, bytes32, uint256, bytes32, uint256, bytes32[] calldata) external pure {}
+}
+
 /// @notice A model registry for whom every model is in service.
 contract CredulousModels is Mutant {
     constructor(address original) Mutant(original) {}

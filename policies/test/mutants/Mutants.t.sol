@@ -5,6 +5,7 @@ import {Vm} from "forge-std/Vm.sol";
 import {ICareCoordinator} from "../../src/interfaces/ICareCoordinator.sol";
 import {Promises} from "../invariant/Promises.sol";
 import {
+    CredulousAudits,
     CredulousMandates,
     CredulousModels,
     CredulousOracles,
@@ -24,7 +25,7 @@ import {
 /// turns false. Each test first goes the same way without the mutant and finds the promise kept.
 contract MutantsTest is Promises {
     function setUp() public {
-        setUpCare();
+        setUpAudit();
     }
 
     // ---------------------------------------------------------------- money
@@ -127,6 +128,17 @@ contract MutantsTest is Promises {
 
     function test_conditions_proof() public {
         _startsWrongly(address(verifier), address(new CredulousVerifier(_copyOf(address(verifier)))), false);
+    }
+
+    function test_conditions_audit() public {
+        Audited memory audited = auditedRequest(3);
+        audited.path[0] = bytes32(uint256(audited.path[0]) ^ 1);
+        assertFalse(mayStart(audited.request, false));
+        vm.expectRevert();
+        send(audited);
+        _install(address(audits), address(new CredulousAudits(_copyOf(address(audits)))));
+        send(audited);
+        assertEq(pool.reserved(), BENEFIT);
     }
 
     // ---------------------------------------------------------------- power

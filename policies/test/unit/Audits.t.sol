@@ -60,6 +60,25 @@ contract AuditsTest is AuditFixture {
         }
     }
 
+    /// The same receipts through the ledger: each holds under its own root, and under it only its own score.
+    function test_receiptsInTheLedger() public {
+        for (uint256 i = 0; i < RECEIPTS; ++i) {
+            AuditReceipt memory receipt = _receipt(i);
+            uint32 leaves = uint32(receipt.leaves);
+            uint32 count = uint32(vectors.readUint(string.concat(".receipts[", vm.toString(i), "].count")));
+            if (models.auditBindingOf(modelId, leaves).verifier == address(0)) {
+                vm.prank(address(timelock));
+                models.approveAuditVerifier(modelId, auditBinding(leaves));
+            }
+            bytes32 root = receipt.root;
+            audits.recordAudit(modelId, leaves, root, count, auditVerifier.proofOf(uint256(root), count));
+            uint256 input = ScoreField.encode(receipt.score);
+            audits.requireIncluded(modelId, root, receipt.index, receipt.commitment, input, receipt.path);
+            vm.expectRevert(abi.encodeWithSelector(IAuditLedger.PathNotToRoot.selector, root));
+            audits.requireIncluded(modelId, root, receipt.index, receipt.commitment, input + 1, receipt.path);
+        }
+    }
+
     function rootOf(AuditReceipt calldata receipt, uint256 scoreInput, uint256 index, uint256 leaves)
         external
         pure
