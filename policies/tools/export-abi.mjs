@@ -15,7 +15,7 @@ const DEPLOYABLE = ['governance', 'registries', 'settlement', 'verification'];
 const check = process.argv.includes('--check');
 const target = join(POLICIES, 'abi');
 
-forge('build', '--quiet', '--skip', 'test');
+forge('build', '--quiet', '--skip', 'test', '--skip', 'script');
 const wanted = new Map(deployable().map((name) => [`${name}.json`, artifact(name)]));
 const differing = check ? differences(wanted) : write(wanted);
 if (check && differing.length > 0) {

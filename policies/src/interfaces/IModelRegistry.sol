@@ -47,6 +47,29 @@ interface IModelRegistry is IERCZKMLRegistry, IGuarded {
         string impact;
     }
 
+    /// @notice What voters had before them beside the commitment, as content hashes. The package is the commitment's
+    /// `modelHash`.
+    /// @param cardHash The model card.
+    /// @param fidelityHash The certificate that the integer model and the circuit score alike.
+    /// @param evaluationHash The evaluation report.
+    struct Evidence {
+        bytes32 cardHash;
+        bytes32 fidelityHash;
+        bytes32 evaluationHash;
+    }
+
+    /// @notice What verifies the audits of a model: one proof for a batch of windows, made for a fixed number of leaves.
+    /// @param verifier Contract that verifies the audits' proofs.
+    /// @param proofLength Exact length of a proof in bytes.
+    /// @param leaves Leaves of the tree under the proof's root.
+    /// @param vkHash Content hash of the audit circuit's verifying key.
+    struct AuditBinding {
+        address verifier;
+        uint32 proofLength;
+        uint32 leaves;
+        bytes32 vkHash;
+    }
+
     /// @notice What the hot path reads of a model: two storage slots.
     struct Service {
         bytes32 schemaHash;
@@ -57,7 +80,10 @@ interface IModelRegistry is IERCZKMLRegistry, IGuarded {
     }
 
     /// @notice A registered model was bound to its verifier and may be acted on.
-    event ModelApproved(bytes32 indexed modelId, ServiceBinding binding, ChangeControl change);
+    event ModelApproved(bytes32 indexed modelId, ServiceBinding binding, Evidence evidence, ChangeControl change);
+
+    /// @notice A model was bound to a verifier of its audits.
+    event AuditVerifierApproved(bytes32 indexed modelId, AuditBinding binding);
 
     /// @notice A model was taken out of service.
     event ModelSuspended(bytes32 indexed modelId, address indexed by);
@@ -74,7 +100,11 @@ interface IModelRegistry is IERCZKMLRegistry, IGuarded {
     /// @notice The step is not possible from where the model stands.
     error WrongModelStatus(bytes32 modelId, Status actual);
 
-    /// @notice A hash of the commitment or the binding is zero, or the proof length is.
+    /// @notice The model has a verifier for audits of this many leaves, and a binding is never edited.
+    error AuditVerifierExists(bytes32 modelId, uint32 leaves);
+
+    /// @notice A hash of the commitment, the binding or the evidence is zero, a proof length is, or an audit has fewer than
+    /// two leaves.
     error IncompleteModel();
 
     /// @notice A change control field is empty.
@@ -88,11 +118,21 @@ interface IModelRegistry is IERCZKMLRegistry, IGuarded {
     function approveModel(
         ModelCommitment calldata commitment,
         ServiceBinding calldata binding,
+        Evidence calldata evidence,
         ChangeControl calldata change
     ) external returns (bytes32 modelId);
 
     /// @notice Approves a model that was registered before. Only the owner.
-    function approveRegistered(bytes32 modelId, ServiceBinding calldata binding, ChangeControl calldata change) external;
+    function approveRegistered(
+        bytes32 modelId,
+        ServiceBinding calldata binding,
+        Evidence calldata evidence,
+        ChangeControl calldata change
+    ) external;
+
+    /// @notice Binds a model to a verifier of audits with a number of leaves, once and for good. The model is active or
+    /// suspended. Only the owner.
+    function approveAuditVerifier(bytes32 modelId, AuditBinding calldata binding) external;
 
     /// @notice Takes an active model out of service at once. The guardian or the owner.
     function suspendModel(bytes32 modelId) external;
@@ -105,6 +145,12 @@ interface IModelRegistry is IERCZKMLRegistry, IGuarded {
 
     /// @notice What the verifier and the coordinator read of a model; all zero where it is unknown.
     function serviceOf(bytes32 modelId) external view returns (Service memory);
+
+    /// @notice What verifies audits of a model with this many leaves; all zero where nothing does.
+    function auditBindingOf(bytes32 modelId, uint32 leaves) external view returns (AuditBinding memory);
+
+    /// @notice What voters had before them when they approved a model; all zero where it is not approved.
+    function evidenceOf(bytes32 modelId) external view returns (Evidence memory);
 
     /// @notice A model's commitment and service; all zero where it is unknown.
     function modelOf(bytes32 modelId) external view returns (ModelCommitment memory, Service memory);

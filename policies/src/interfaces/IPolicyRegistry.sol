@@ -8,7 +8,8 @@ import {IGuarded} from "./IGuarded.sol";
 /// are versioned by content: other terms are another policy identifier, and approved terms never change.
 ///
 /// Identifiers: `policyId = keccak256(abi.encode(keccak256("hygeia/policy/v1"), modelId, threshold, careCode, benefit,
-/// coolDownSeconds, maxAttestationAgeSeconds, fulfilWithinSeconds))`.
+/// coolDownSeconds, maxAttestationAgeSeconds, fulfilWithinSeconds, startsPerDayMax, openMax, arbiter,
+/// arbitrationSeconds))`.
 /// @dev The owner is the timelock. Whether the model a policy names is in service is not looked at here: the coordinator
 /// asks the model registry at each trigger.
 interface IPolicyRegistry is IGuarded {
@@ -28,6 +29,10 @@ interface IPolicyRegistry is IGuarded {
     /// @param coolDownSeconds Length of the periods in which a mandate can start this care once.
     /// @param maxAttestationAgeSeconds How old the end of a window may be when care is started.
     /// @param fulfilWithinSeconds How long a provider has before the reserved benefit lapses.
+    /// @param startsPerDayMax Daily cap: how often this care can be started in a day, counted from midnight UTC.
+    /// @param openMax Pool cap: how many benefits of this policy the pool can have set aside at once.
+    /// @param arbiter Who decides a disputed case; zero where none can be disputed.
+    /// @param arbitrationSeconds How long after a case's deadline the arbiter may decide; zero where there is none.
     struct Terms {
         bytes32 modelId;
         int256 threshold;
@@ -36,9 +41,26 @@ interface IPolicyRegistry is IGuarded {
         uint32 coolDownSeconds;
         uint32 maxAttestationAgeSeconds;
         uint32 fulfilWithinSeconds;
+        uint32 startsPerDayMax;
+        uint32 openMax;
+        address arbiter;
+        uint32 arbitrationSeconds;
     }
 
-    /// @notice Terms and status side by side: four storage slots.
+    /// @notice What the hot path reads of a policy: three storage slots.
+    struct StartTerms {
+        bytes32 modelId;
+        uint128 benefit;
+        uint32 coolDownSeconds;
+        uint32 maxAttestationAgeSeconds;
+        uint32 fulfilWithinSeconds;
+        uint32 startsPerDayMax;
+        int64 threshold;
+        uint32 openMax;
+        Status status;
+    }
+
+    /// @notice Terms and status side by side.
     struct Policy {
         bytes32 modelId;
         int256 threshold;
@@ -48,6 +70,10 @@ interface IPolicyRegistry is IGuarded {
         uint32 maxAttestationAgeSeconds;
         uint32 fulfilWithinSeconds;
         Status status;
+        uint32 startsPerDayMax;
+        uint32 openMax;
+        address arbiter;
+        uint32 arbitrationSeconds;
     }
 
     /// @notice A policy was approved and may be acted on.
@@ -65,7 +91,8 @@ interface IPolicyRegistry is IGuarded {
     /// @notice The same terms were approved before.
     error PolicyExists(bytes32 policyId);
 
-    /// @notice A term that must not be zero is, or the threshold lies outside the range of a score.
+    /// @notice A term that must not be zero is, the threshold lies outside the range of a score, or there is an arbiter
+    /// without time to decide or time without an arbiter.
     error InvalidTerms();
 
     /// @notice The step is not possible from where the policy stands.
@@ -86,6 +113,9 @@ interface IPolicyRegistry is IGuarded {
 
     /// @notice Whether the policy may be acted on now.
     function isActive(bytes32 policyId) external view returns (bool);
+
+    /// @notice What the coordinator reads of a policy as care starts; all zero where it is unknown.
+    function startTermsOf(bytes32 policyId) external view returns (StartTerms memory);
 
     /// @notice A policy; all zero where it is unknown.
     function policyOf(bytes32 policyId) external view returns (Policy memory);

@@ -1,16 +1,23 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.28;
 
+import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
+import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {Guarded} from "../access/Guarded.sol";
 import {ICredentialRegistry} from "../interfaces/ICredentialRegistry.sol";
 
 /// @title CredentialRegistry
-contract CredentialRegistry is ICredentialRegistry, Guarded {
+contract CredentialRegistry is ICredentialRegistry, Guarded, EIP712 {
+    bytes32 private constant CREDENTIAL_TYPEHASH =
+        keccak256("Credential(address provider,address issuer,bytes32 licence,bytes4 class,uint64 expires)");
+
     /// @inheritdoc ICredentialRegistry
     mapping(address issuer => bool) public isIssuer;
+    /// @inheritdoc ICredentialRegistry
+    mapping(bytes32 licence => bool) public isLicenceUsed;
     mapping(address provider => Credential) private _credentials;
 
-    constructor(address owner_, address guardian_) Guarded(owner_, guardian_) {}
+    constructor(address owner_, address guardian_) Guarded(owner_, guardian_) EIP712("Hygeia", "1") {}
 
     // ---------------------------------------------------------------- issuers
 
@@ -31,13 +38,27 @@ contract CredentialRegistry is ICredentialRegistry, Guarded {
     // ---------------------------------------------------------------- credentials
 
     /// @inheritdoc ICredentialRegistry
-    function issueCredential(address provider, bytes32 licence, uint64 expires) external {
-        if (!isIssuer[msg.sender]) revert NotIssuer(msg.sender);
-        if (provider == address(0) || licence == 0 || expires <= block.timestamp) revert InvalidCredential();
-        Credential storage held = _credentials[provider];
-        if (held.issuer != msg.sender && _inForce(held)) revert CredentialHeldElsewhere(provider, held.issuer);
-        _credentials[provider] = Credential(licence, msg.sender, expires);
-        emit CredentialIssued(provider, msg.sender, licence, expires);
+    function issueCredential(Credential calldata credential, bytes calldata signature) external {
+        if (
+            credential.provider == address(0) || credential.licence == 0 || credential.class == 0
+                || credential.expires <= block.timestamp
+        ) revert InvalidCredential();
+        if (!isIssuer[credential.issuer]) revert NotIssuer(credential.issuer);
+        if (isLicenceUsed[credential.licence]) revert LicenceUsed(credential.licence);
+        Credential storage held = _credentials[credential.provider];
+        if (held.issuer != credential.issuer && _inForce(held)) {
+            revert CredentialHeldElsewhere(credential.provider, held.issuer);
+        }
+        (address signer, ECDSA.RecoverError failure,) =
+            ECDSA.tryRecoverCalldata(credentialDigest(credential), signature);
+        if (failure != ECDSA.RecoverError.NoError || signer != credential.issuer) {
+            revert BadIssuerSignature(credential.issuer);
+        }
+        isLicenceUsed[credential.licence] = true;
+        _credentials[credential.provider] = credential;
+        emit CredentialIssued(
+            credential.provider, credential.issuer, credential.class, credential.licence, credential.expires
+        );
     }
 
     /// @inheritdoc ICredentialRegistry
@@ -57,8 +78,19 @@ contract CredentialRegistry is ICredentialRegistry, Guarded {
     }
 
     /// @inheritdoc ICredentialRegistry
+    function isOfClass(address provider, bytes4 class) external view returns (bool) {
+        Credential storage held = _credentials[provider];
+        return _inForce(held) && (class == 0 || held.class == class);
+    }
+
+    /// @inheritdoc ICredentialRegistry
     function credentialOf(address provider) external view returns (Credential memory) {
         return _credentials[provider];
+    }
+
+    /// @inheritdoc ICredentialRegistry
+    function credentialDigest(Credential calldata credential) public view returns (bytes32) {
+        return _hashTypedDataV4(keccak256(abi.encode(CREDENTIAL_TYPEHASH, credential)));
     }
 
     function _inForce(Credential storage credential) private view returns (bool) {

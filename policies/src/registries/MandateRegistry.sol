@@ -8,17 +8,23 @@ import {IMandateRegistry} from "../interfaces/IMandateRegistry.sol";
 /// @title MandateRegistry
 contract MandateRegistry is IMandateRegistry, EIP712 {
     bytes32 private constant MANDATE_DOMAIN = keccak256("hygeia/mandate/v1");
-    bytes32 private constant MANDATE_TYPEHASH =
-        keccak256("Mandate(bytes32 id,address key,bytes32 policyId,address oracle,uint64 expires)");
+    bytes32 private constant MANDATE_TYPEHASH = keccak256(
+        "Mandate(bytes32 id,address key,bytes32 policyId,address oracle,"
+        "address operator,bytes4 providerClass,uint64 expires)"
+    );
     bytes32 private constant REVOCATION_TYPEHASH = keccak256("Revocation(bytes32 mandateId)");
 
-    /// Expiry shares the key's slot, the revocation the oracle's: a check reads three slots.
+    /// Expiry and class share the key's slot, the revocation and whether there is an operator the oracle's: a check reads
+    /// three slots, and a fourth only where the patient named an operator.
     struct Record {
         address key;
         uint64 expires;
+        bytes4 providerClass;
         address oracle;
         bool revoked;
+        bool operated;
         bytes32 policyId;
+        address operator;
     }
 
     mapping(bytes32 mandateId => Record) private _records;
@@ -37,11 +43,22 @@ contract MandateRegistry is IMandateRegistry, EIP712 {
         _records[mandate.id] = Record({
             key: mandate.key,
             expires: mandate.expires,
+            providerClass: mandate.providerClass,
             oracle: mandate.oracle,
             revoked: false,
-            policyId: mandate.policyId
+            operated: mandate.operator != address(0),
+            policyId: mandate.policyId,
+            operator: mandate.operator
         });
-        emit MandateGranted(mandate.id, mandate.policyId, mandate.oracle, mandate.key, mandate.expires);
+        emit MandateGranted(
+            mandate.id,
+            mandate.policyId,
+            mandate.oracle,
+            mandate.key,
+            mandate.operator,
+            mandate.providerClass,
+            mandate.expires
+        );
     }
 
     /// @inheritdoc IMandateRegistry
@@ -58,18 +75,39 @@ contract MandateRegistry is IMandateRegistry, EIP712 {
 
     /// @inheritdoc IMandateRegistry
     function isLive(bytes32 mandateId, bytes32 policyId, address oracle) external view returns (bool) {
+        return _covers(_records[mandateId], policyId, oracle);
+    }
+
+    /// @inheritdoc IMandateRegistry
+    function isLiveFor(bytes32 mandateId, bytes32 policyId, address oracle, address operator)
+        external
+        view
+        returns (bool)
+    {
         Record storage record = _records[mandateId];
-        return
-            block.timestamp < record.expires && !record.revoked && record.oracle == oracle
-                && record.policyId == policyId;
+        return _covers(record, policyId, oracle) && (!record.operated || record.operator == operator);
     }
 
     /// @inheritdoc IMandateRegistry
     function mandateOf(bytes32 mandateId) external view returns (Mandate memory mandate, bool revoked) {
         Record storage record = _records[mandateId];
         if (record.key == address(0)) return (mandate, false);
-        mandate = Mandate(mandateId, record.key, record.policyId, record.oracle, record.expires);
+        mandate = Mandate({
+            id: mandateId,
+            key: record.key,
+            policyId: record.policyId,
+            oracle: record.oracle,
+            operator: record.operator,
+            providerClass: record.providerClass,
+            expires: record.expires
+        });
         return (mandate, record.revoked);
+    }
+
+    /// @inheritdoc IMandateRegistry
+    function scopeOf(bytes32 mandateId) external view returns (address key, bytes32 policyId, bytes4 providerClass) {
+        Record storage record = _records[mandateId];
+        return (record.key, record.policyId, record.providerClass);
     }
 
     /// @inheritdoc IMandateRegistry
@@ -90,6 +128,12 @@ contract MandateRegistry is IMandateRegistry, EIP712 {
     /// @inheritdoc IMandateRegistry
     function revocationDigest(bytes32 mandateId) public view returns (bytes32) {
         return _hashTypedDataV4(keccak256(abi.encode(REVOCATION_TYPEHASH, mandateId)));
+    }
+
+    function _covers(Record storage record, bytes32 policyId, address oracle) private view returns (bool) {
+        return
+            block.timestamp < record.expires && !record.revoked && record.oracle == oracle
+                && record.policyId == policyId;
     }
 
     function _requireSignedBy(address key, bytes32 mandateId, bytes32 digest, bytes calldata signature) private pure {

@@ -12,6 +12,8 @@ contract ModelRegistry is IModelRegistry, Guarded, ERC165 {
 
     mapping(bytes32 modelId => ModelCommitment) private _commitments;
     mapping(bytes32 modelId => Service) private _services;
+    mapping(bytes32 modelId => Evidence) private _evidence;
+    mapping(bytes32 modelId => mapping(uint32 leaves => AuditBinding)) private _auditBindings;
 
     constructor(address owner_, address guardian_) Guarded(owner_, guardian_) {}
 
@@ -54,18 +56,33 @@ contract ModelRegistry is IModelRegistry, Guarded, ERC165 {
     function approveModel(
         ModelCommitment calldata commitment,
         ServiceBinding calldata binding,
+        Evidence calldata evidence,
         ChangeControl calldata change
     ) external onlyOwner returns (bytes32 modelId) {
         modelId = _register(commitment);
-        _approve(modelId, binding, change);
+        _approve(modelId, binding, evidence, change);
     }
 
     /// @inheritdoc IModelRegistry
-    function approveRegistered(bytes32 modelId, ServiceBinding calldata binding, ChangeControl calldata change)
-        external
-        onlyOwner
-    {
-        _approve(modelId, binding, change);
+    function approveRegistered(
+        bytes32 modelId,
+        ServiceBinding calldata binding,
+        Evidence calldata evidence,
+        ChangeControl calldata change
+    ) external onlyOwner {
+        _approve(modelId, binding, evidence, change);
+    }
+
+    /// @inheritdoc IModelRegistry
+    function approveAuditVerifier(bytes32 modelId, AuditBinding calldata binding) external onlyOwner {
+        Status status = _services[modelId].status;
+        if (status != Status.Active && status != Status.Suspended) revert WrongModelStatus(modelId, status);
+        if (binding.vkHash == 0 || binding.proofLength == 0 || binding.leaves < 2) revert IncompleteModel();
+        if (binding.verifier.code.length == 0) revert VerifierHasNoCode(binding.verifier);
+        AuditBinding storage bound = _auditBindings[modelId][binding.leaves];
+        if (bound.verifier != address(0)) revert AuditVerifierExists(modelId, binding.leaves);
+        _auditBindings[modelId][binding.leaves] = binding;
+        emit AuditVerifierApproved(modelId, binding);
     }
 
     /// @inheritdoc IModelRegistry
@@ -90,6 +107,16 @@ contract ModelRegistry is IModelRegistry, Guarded, ERC165 {
     /// @inheritdoc IModelRegistry
     function serviceOf(bytes32 modelId) external view returns (Service memory) {
         return _services[modelId];
+    }
+
+    /// @inheritdoc IModelRegistry
+    function auditBindingOf(bytes32 modelId, uint32 leaves) external view returns (AuditBinding memory) {
+        return _auditBindings[modelId][leaves];
+    }
+
+    /// @inheritdoc IModelRegistry
+    function evidenceOf(bytes32 modelId) external view returns (Evidence memory) {
+        return _evidence[modelId];
     }
 
     /// @inheritdoc IModelRegistry
@@ -132,8 +159,16 @@ contract ModelRegistry is IModelRegistry, Guarded, ERC165 {
         emit ModelRegistered(uint256(modelId), owner(), commitment);
     }
 
-    function _approve(bytes32 modelId, ServiceBinding calldata binding, ChangeControl calldata change) private {
-        if (binding.schemaHash == 0 || binding.proofLength == 0) revert IncompleteModel();
+    function _approve(
+        bytes32 modelId,
+        ServiceBinding calldata binding,
+        Evidence calldata evidence,
+        ChangeControl calldata change
+    ) private {
+        if (
+            binding.schemaHash == 0 || binding.proofLength == 0 || evidence.cardHash == 0 || evidence.fidelityHash == 0
+                || evidence.evaluationHash == 0
+        ) revert IncompleteModel();
         if (binding.verifier.code.length == 0) revert VerifierHasNoCode(binding.verifier);
         if (
             bytes(change.modification).length == 0 || bytes(change.protocol).length == 0
@@ -144,7 +179,8 @@ contract ModelRegistry is IModelRegistry, Guarded, ERC165 {
         service.schemaHash = binding.schemaHash;
         service.verifier = binding.verifier;
         service.proofLength = binding.proofLength;
-        emit ModelApproved(modelId, binding, change);
+        _evidence[modelId] = evidence;
+        emit ModelApproved(modelId, binding, evidence, change);
     }
 
     function _move(bytes32 modelId, Status from, Status to) private {

@@ -34,16 +34,30 @@ contract CareHandler is CommonBase, StdUtils {
 
     // ---------------------------------------------------------------- patients and oracles
 
-    function trigger(uint256 patient, int64 score, uint256 age) external {
+    function trigger(uint256 patient, int64 score, uint256 age, uint8 dice) external {
         // Mostly acceptable, so that runs get somewhere; the edges lie inside.
         score = int64(bound(score, 1100, 3000));
         age = bound(age, 0, 150 minutes);
-        (ICareCoordinator.TriggerRequest memory request, bool allowed) = WORLD.prepare(patient % PATIENTS, score, age);
+        (ICareCoordinator.TriggerRequest memory request, bool allowed) =
+            WORLD.prepare(patient % PATIENTS, score, age, dice % 8 != 0);
         try WORLD.coordinator_().trigger(request) returns (bytes32 triggerId) {
             if (!allowed) ++wronglyAccepted;
             triggers.push(triggerId);
         } catch (bytes memory reason) {
             // A refusal of what is allowed is a bug, and fail_on_revert shows it.
+            if (allowed) revert(string(reason));
+        }
+    }
+
+    function triggerAudited(uint256 patient, int64 score, uint256 age, uint8 dice) external {
+        score = int64(bound(score, 1100, 3000));
+        age = bound(age, 0, 150 minutes);
+        (ICareCoordinator.TriggerRequest memory request, bytes32 root, bytes32[] memory path, bool allowed) =
+            WORLD.prepareAudited(patient % PATIENTS, score, age, dice % 8 != 0);
+        try WORLD.coordinator_().triggerAudited(request, root, 0, path) returns (bytes32 triggerId) {
+            if (!allowed) ++wronglyAccepted;
+            triggers.push(triggerId);
+        } catch (bytes memory reason) {
             if (allowed) revert(string(reason));
         }
     }
@@ -61,10 +75,18 @@ contract CareHandler is CommonBase, StdUtils {
     function fulfil(uint256 index) external {
         if (triggers.length == 0) return;
         bytes32 triggerId = triggers[index % triggers.length];
-        uint256 benefit = WORLD.fulfil(triggerId);
-        if (benefit == 0) return;
-        ++timesPaid[triggerId];
-        paid += benefit;
+        _notePaid(triggerId, WORLD.fulfil(triggerId));
+    }
+
+    function dispute(uint256 index) external {
+        if (triggers.length == 0) return;
+        WORLD.dispute(triggers[index % triggers.length]);
+    }
+
+    function resolve(uint256 index, uint8 dice) external {
+        if (triggers.length == 0) return;
+        bytes32 triggerId = triggers[index % triggers.length];
+        _notePaid(triggerId, WORLD.resolve(triggerId, dice % 2 == 0));
     }
 
     function lapse(uint256 index) external {
@@ -76,6 +98,26 @@ contract CareHandler is CommonBase, StdUtils {
 
     function fund(uint256 amount) external {
         funded += WORLD.fund(bound(amount, 1, 1000 ether));
+    }
+
+    function deposit(uint256 amount) external {
+        funded += WORLD.deposit(bound(amount, 1, 1000 ether));
+    }
+
+    function payPremium(uint256 amount) external {
+        funded += WORLD.payPremium(bound(amount, 1, 100 ether));
+    }
+
+    function requestExit(uint256 shares) external {
+        WORLD.requestExit(shares);
+    }
+
+    function serveExits(uint8 countMax) external {
+        WORLD.pool_().serveExits(countMax);
+    }
+
+    function payOwed() external {
+        withdrawn += WORLD.payOwed();
     }
 
     function withdrawSurplus(uint256 amount) external {
@@ -96,5 +138,11 @@ contract CareHandler is CommonBase, StdUtils {
 
     function pass(uint256 time) external {
         vm.warp(block.timestamp + bound(time, 1 minutes, 2 days));
+    }
+
+    function _notePaid(bytes32 triggerId, uint256 benefit) private {
+        if (benefit == 0) return;
+        ++timesPaid[triggerId];
+        paid += benefit;
     }
 }

@@ -3,6 +3,7 @@ pragma solidity ^0.8.28;
 
 import {Vm} from "forge-std/Vm.sol";
 import {ICareCoordinator} from "../../src/interfaces/ICareCoordinator.sol";
+import {ICredentialRegistry} from "../../src/interfaces/ICredentialRegistry.sol";
 import {IERCZKMLRegistry} from "../../src/interfaces/IERCZKMLRegistry.sol";
 import {IMandateRegistry} from "../../src/interfaces/IMandateRegistry.sol";
 import {IModelRegistry} from "../../src/interfaces/IModelRegistry.sol";
@@ -23,11 +24,16 @@ abstract contract CareFixture is Deployment {
     uint32 internal constant COOL_DOWN = 12 hours;
     uint32 internal constant MAX_AGE = 2 hours;
     uint32 internal constant FULFIL_WITHIN = 3 days;
+    uint32 internal constant ARBITRATION = 5 days;
+    uint32 internal constant STARTS_PER_DAY = 50;
+    uint32 internal constant OPEN_MAX = 40;
+    bytes4 internal constant NURSE = bytes4(keccak256("http://snomed.info/sct|224535009"));
 
     Vm.Wallet internal oracle = vm.createWallet("oracle");
     Vm.Wallet internal patient = vm.createWallet("patient");
     address internal provider = makeAddr("provider");
-    address internal issuer = makeAddr("issuer");
+    address internal arbiter = makeAddr("arbiter");
+    Vm.Wallet internal issuer = vm.createWallet("issuer");
 
     StandInVerifier internal standIn;
     bytes32 internal modelId;
@@ -38,14 +44,13 @@ abstract contract CareFixture is Deployment {
         deploy();
         standIn = new StandInVerifier("key");
         vm.startPrank(address(timelock));
-        modelId = models.approveModel(commitmentOf("v1"), bindingTo(address(standIn)), changeControl());
+        modelId = models.approveModel(commitmentOf("v1"), bindingTo(address(standIn)), evidence(), changeControl());
         policyId = policies.approvePolicy(terms());
         oracles.admitOracle(oracle.addr);
-        credentials.addIssuer(issuer);
+        credentials.addIssuer(issuer.addr);
         vm.stopPrank();
 
-        vm.prank(issuer);
-        credentials.issueCredential(provider, keccak256("licence and salt"), uint64(block.timestamp + 365 days));
+        issue(credentialOf(provider, "licence and salt", uint64(block.timestamp + 365 days)));
         vm.startPrank(treasury);
         token.approve(address(oracles), type(uint256).max);
         oracles.payBond(oracle.addr, MINIMUM_BOND);
@@ -83,17 +88,55 @@ abstract contract CareFixture is Deployment {
             benefit: BENEFIT,
             coolDownSeconds: COOL_DOWN,
             maxAttestationAgeSeconds: MAX_AGE,
-            fulfilWithinSeconds: FULFIL_WITHIN
+            fulfilWithinSeconds: FULFIL_WITHIN,
+            startsPerDayMax: STARTS_PER_DAY,
+            openMax: OPEN_MAX,
+            arbiter: arbiter,
+            arbitrationSeconds: ARBITRATION
         });
     }
 
-    // ---------------------------------------------------------------- what patients and oracles sign
+    function evidence() internal pure returns (IModelRegistry.Evidence memory) {
+        return IModelRegistry.Evidence(keccak256("card"), keccak256("fidelity"), keccak256("evaluation"));
+    }
+
+    // ---------------------------------------------------------------- what patients, issuers and oracles sign
+
+    function mandateOf(Vm.Wallet memory wallet, bytes32 policyId_, address oracle_)
+        internal
+        view
+        returns (IMandateRegistry.Mandate memory)
+    {
+        return IMandateRegistry.Mandate({
+            id: mandates.mandateIdOf(wallet.addr),
+            key: wallet.addr,
+            policyId: policyId_,
+            oracle: oracle_,
+            operator: address(0),
+            providerClass: 0,
+            expires: uint64(block.timestamp + 90 days)
+        });
+    }
+
+    function grant(Vm.Wallet memory wallet, IMandateRegistry.Mandate memory mandate) internal returns (bytes32) {
+        mandates.grant(mandate, sign(wallet, mandates.mandateDigest(mandate)));
+        return mandate.id;
+    }
 
     function grantMandate(Vm.Wallet memory wallet, bytes32 policyId_, address oracle_) internal returns (bytes32 id) {
-        id = mandates.mandateIdOf(wallet.addr);
-        IMandateRegistry.Mandate memory mandate =
-            IMandateRegistry.Mandate(id, wallet.addr, policyId_, oracle_, uint64(block.timestamp + 90 days));
-        mandates.grant(mandate, sign(wallet, mandates.mandateDigest(mandate)));
+        return grant(wallet, mandateOf(wallet, policyId_, oracle_));
+    }
+
+    function credentialOf(address provider_, string memory licence, uint64 expires)
+        internal
+        view
+        returns (ICredentialRegistry.Credential memory)
+    {
+        return ICredentialRegistry.Credential(provider_, issuer.addr, keccak256(bytes(licence)), NURSE, expires);
+    }
+
+    function issue(ICredentialRegistry.Credential memory credential) internal {
+        credentials.issueCredential(credential, sign(issuer, credentials.credentialDigest(credential)));
     }
 
     function request(bytes32 mandateId_, uint64 windowEnd, int256 score)

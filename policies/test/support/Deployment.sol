@@ -6,6 +6,7 @@ import {HygeiaGovernor} from "../../src/governance/HygeiaGovernor.sol";
 import {HygeiaTimelock} from "../../src/governance/HygeiaTimelock.sol";
 import {HygeiaToken} from "../../src/governance/HygeiaToken.sol";
 import {ICareCoordinator} from "../../src/interfaces/ICareCoordinator.sol";
+import {IOracleRegistry} from "../../src/interfaces/IOracleRegistry.sol";
 import {CredentialRegistry} from "../../src/registries/CredentialRegistry.sol";
 import {MandateRegistry} from "../../src/registries/MandateRegistry.sol";
 import {ModelRegistry} from "../../src/registries/ModelRegistry.sol";
@@ -13,14 +14,18 @@ import {OracleRegistry} from "../../src/registries/OracleRegistry.sol";
 import {PolicyRegistry} from "../../src/registries/PolicyRegistry.sol";
 import {CareCoordinator} from "../../src/settlement/CareCoordinator.sol";
 import {CarePool} from "../../src/settlement/CarePool.sol";
+import {AuditLedger} from "../../src/verification/AuditLedger.sol";
 import {InferenceVerifier} from "../../src/verification/InferenceVerifier.sol";
 
-/// @notice Deploys every contract in the order a real deployment uses. Two pairs know each other, the timelock and the
-/// governor, the pool and the coordinator: the first of each pair is given the address that the second will have.
+/// @notice Deploys every contract in the order a real deployment uses. Some know each other, the timelock and the governor,
+/// the oracle registry, the pool and the coordinator: those that come first are given the address that the last will have.
 abstract contract Deployment is Test {
     uint256 internal constant SUPPLY = 1_000_000 ether;
     uint128 internal constant MINIMUM_BOND = 100 ether;
     uint64 internal constant UNBONDING = 14 days;
+    uint64 internal constant JAIL = 30 days;
+    uint16 internal constant REPORTER_SHARE_BPS = 2000;
+    uint64 internal constant EXIT_DELAY = 7 days;
     uint256 internal constant TIMELOCK_DELAY = 2 days;
 
     address internal treasury = makeAddr("treasury");
@@ -31,6 +36,7 @@ abstract contract Deployment is Test {
     HygeiaGovernor internal governor;
     ModelRegistry internal models;
     InferenceVerifier internal verifier;
+    AuditLedger internal audits;
     PolicyRegistry internal policies;
     OracleRegistry internal oracles;
     MandateRegistry internal mandates;
@@ -47,14 +53,19 @@ abstract contract Deployment is Test {
         address owner = address(timelock);
         models = new ModelRegistry(owner, guardian);
         verifier = new InferenceVerifier(models);
+        audits = new AuditLedger(models);
         policies = new PolicyRegistry(owner, guardian);
-        oracles = new OracleRegistry(token, MINIMUM_BOND, UNBONDING, owner, guardian);
         mandates = new MandateRegistry();
         credentials = new CredentialRegistry(owner, guardian);
-        pool = new CarePool(token, _next(1), owner);
+        oracles = new OracleRegistry(token, _next(2), oracleRules(), owner, guardian);
+        pool = new CarePool(token, _next(1), owner, EXIT_DELAY);
         coordinator = new CareCoordinator(
-            ICareCoordinator.Wiring(models, verifier, policies, oracles, mandates, credentials, pool)
+            ICareCoordinator.Wiring(models, verifier, audits, policies, oracles, mandates, credentials, pool)
         );
+    }
+
+    function oracleRules() internal pure returns (IOracleRegistry.Rules memory) {
+        return IOracleRegistry.Rules(MINIMUM_BOND, UNBONDING, JAIL, REPORTER_SHARE_BPS);
     }
 
     /// @notice The address of the contract deployed `ahead` deployments after the next one.

@@ -37,3 +37,26 @@ contract TalkativeVerifier {
         return abi.encode(true);
     }
 }
+
+/// @notice Follows the calling convention of the verifiers that EZKL generates: it answers true where the proof is the hash
+/// of the instances, and reverts where it is not.
+contract StandInEzklVerifier {
+    bool public honest = true;
+
+    /// @notice Makes it answer false instead of true.
+    function lie() external {
+        honest = false;
+    }
+
+    /// @notice What this verifier accepts.
+    function proofOf(uint256 commitment, uint256 score) external pure returns (bytes memory) {
+        return abi.encode(keccak256(abi.encode(commitment, score)));
+    }
+
+    /// @notice EZKL's function.
+    function verifyProof(bytes calldata proof, uint256[] calldata instances) external view returns (bool) {
+        // forge-lint: disable-next-line(unsafe-typecast)
+        require(instances.length == 2 && bytes32(proof) == keccak256(abi.encode(instances[0], instances[1])));
+        return honest;
+    }
+}

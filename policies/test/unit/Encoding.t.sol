@@ -3,10 +3,12 @@ pragma solidity ^0.8.28;
 
 import {stdJson} from "forge-std/StdJson.sol";
 import {ICareCoordinator} from "../../src/interfaces/ICareCoordinator.sol";
+import {ICredentialRegistry} from "../../src/interfaces/ICredentialRegistry.sol";
 import {IERCZKMLRegistry} from "../../src/interfaces/IERCZKMLRegistry.sol";
 import {IMandateRegistry} from "../../src/interfaces/IMandateRegistry.sol";
 import {IPolicyRegistry} from "../../src/interfaces/IPolicyRegistry.sol";
 import {ScoreField} from "../../src/libraries/ScoreField.sol";
+import {CredentialRegistry} from "../../src/registries/CredentialRegistry.sol";
 import {CareFixture} from "../support/CareFixture.sol";
 
 /// @notice Identifiers, public inputs and EIP-712 digests against test/vectors/encoding.json, which the Rust bindings' test
@@ -58,7 +60,11 @@ contract EncodingTest is CareFixture {
                         maxAttestationAgeSeconds: uint32(
                             vectors.readUint(string.concat(at_, ".maxAttestationAgeSeconds"))
                         ),
-                        fulfilWithinSeconds: uint32(vectors.readUint(string.concat(at_, ".fulfilWithinSeconds")))
+                        fulfilWithinSeconds: uint32(vectors.readUint(string.concat(at_, ".fulfilWithinSeconds"))),
+                        startsPerDayMax: uint32(vectors.readUint(string.concat(at_, ".startsPerDayMax"))),
+                        openMax: uint32(vectors.readUint(string.concat(at_, ".openMax"))),
+                        arbiter: vectors.readAddress(string.concat(at_, ".arbiter")),
+                        arbitrationSeconds: uint32(vectors.readUint(string.concat(at_, ".arbitrationSeconds")))
                     })
                 ),
                 vectors.readBytes32(string.concat(at_, ".id"))
@@ -100,6 +106,8 @@ contract EncodingTest is CareFixture {
             key: vectors.readAddress(".digests.mandate.key"),
             policyId: vectors.readBytes32(".digests.mandate.policyId"),
             oracle: vectors.readAddress(".digests.mandate.oracle"),
+            operator: vectors.readAddress(".digests.mandate.operator"),
+            providerClass: bytes4(vectors.readBytes(".digests.mandate.providerClass")),
             expires: uint64(vectors.readUint(".digests.mandate.expires"))
         });
         IMandateRegistry there = IMandateRegistry(registry);
@@ -124,11 +132,40 @@ contract EncodingTest is CareFixture {
             ),
             vectors.readBytes32(".digests.attendance.digest")
         );
+        assertEq(
+            at_.attendanceCodeDigest(
+                vectors.readBytes32(".digests.attendance.triggerId"),
+                vectors.readAddress(".digests.attendanceCode.code")
+            ),
+            vectors.readBytes32(".digests.attendanceCode.digest")
+        );
+    }
+
+    function test_credentialDigest() public {
+        vm.chainId(vectors.readUint(".digests.chainId"));
+        address registry = vectors.readAddress(".digests.credentialRegistry");
+        deployCodeTo(
+            "CredentialRegistry.sol:CredentialRegistry", abi.encode(address(timelock), address(guardian)), registry
+        );
+        assertEq(
+            CredentialRegistry(registry)
+                .credentialDigest(
+                    ICredentialRegistry.Credential({
+                    provider: vectors.readAddress(".digests.credential.provider"),
+                    issuer: vectors.readAddress(".digests.credential.issuer"),
+                    licence: vectors.readBytes32(".digests.credential.licence"),
+                    class: bytes4(vectors.readBytes(".digests.credential.class")),
+                    expires: uint64(vectors.readUint(".digests.credential.expires"))
+                })
+                ),
+            vectors.readBytes32(".digests.credential.digest")
+        );
     }
 
     function _coordinatorAt(address place) private returns (ICareCoordinator) {
         ICareCoordinator.Wiring memory wiring = coordinator.wiring();
         vm.mockCall(address(pool), abi.encodeCall(pool.coordinator, ()), abi.encode(place));
+        vm.mockCall(address(oracles), abi.encodeCall(oracles.coordinator, ()), abi.encode(place));
         deployCodeTo("CareCoordinator.sol:CareCoordinator", abi.encode(wiring), place);
         return ICareCoordinator(place);
     }

@@ -1,35 +1,21 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.28;
 
-import {stdJson} from "forge-std/StdJson.sol";
-import {ICareCoordinator} from "../../src/interfaces/ICareCoordinator.sol";
 import {IERCZKMLVerifier} from "../../src/interfaces/IERCZKMLVerifier.sol";
 import {IModelRegistry} from "../../src/interfaces/IModelRegistry.sol";
 import {IPolicyRegistry} from "../../src/interfaces/IPolicyRegistry.sol";
-import {CareFixture} from "../support/CareFixture.sol";
+import {RealProof} from "../support/RealProof.sol";
 
-/// @notice The verifier generated from the shipped model's verifying key, with a real proof: generated/Halo2Verifier.json
-/// (compiled by tools/compile-verifier.mjs) and generated/proof.json ({"commitment", "score", "proof"}, written with it).
-/// A verifier that the compiler emptied would refuse the first test, one that it opened the others.
-contract GeneratedVerifierTest is CareFixture {
-    using stdJson for string;
-
-    bytes32 private commitment;
-    int256 private score;
-    bytes private proof;
-
+/// @notice The verifier generated from the shipped model's verifying key, with a real proof. A verifier that the compiler
+/// emptied would refuse the first test, one that it opened the others.
+contract GeneratedVerifierTest is RealProof {
     function setUp() public {
         setUpCare();
-        string memory vector = vm.readFile("generated/proof.json");
-        commitment = vector.readBytes32(".commitment");
-        score = vector.readInt(".score");
-        proof = vector.readBytes(".proof");
-
-        IModelRegistry.ServiceBinding memory binding =
-            bindingTo(_deployed(vm.readFile("generated/Halo2Verifier.json").readBytes(".bytecode")));
+        loadProof();
+        IModelRegistry.ServiceBinding memory binding = bindingTo(deployVerifier());
         binding.proofLength = uint32(proof.length);
         vm.startPrank(address(timelock));
-        modelId = models.approveModel(commitmentOf("generated"), binding, changeControl());
+        modelId = models.approveModel(commitmentOf("generated"), binding, evidence(), changeControl());
         IPolicyRegistry.Terms memory reached = terms();
         reached.threshold = score;
         policyId = policies.approvePolicy(reached);
@@ -42,7 +28,7 @@ contract GeneratedVerifierTest is CareFixture {
     }
 
     function test_triggersOnARealProof() public {
-        coordinator.trigger(_request());
+        coordinator.trigger(realRequest());
         assertEq(pool.reserved(), BENEFIT);
     }
 
@@ -65,20 +51,5 @@ contract GeneratedVerifierTest is CareFixture {
             vm.expectRevert(IERCZKMLVerifier.InvalidProof.selector);
             verifier.verifyInference{gas: 2_000_000}(uint256(modelId), commitment, abi.encode(score), tampered);
         }
-    }
-
-    function _request() private returns (ICareCoordinator.TriggerRequest memory real) {
-        real = request(mandateId, uint64(block.timestamp), score);
-        real.commitment = commitment;
-        real.oracleSignature =
-            sign(oracle, coordinator.attestationDigest(mandateId, real.windowEnd, SCHEMA, commitment));
-        real.proof = proof;
-    }
-
-    function _deployed(bytes memory bytecode) private returns (address target) {
-        assembly ("memory-safe") {
-            target := create(0, add(bytecode, 0x20), mload(bytecode))
-        }
-        assertGt(target.code.length, 0, "the generated verifier does not deploy");
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.28;
 
+import {Vm} from "forge-std/Vm.sol";
 import {IGovernor} from "@openzeppelin/contracts/governance/IGovernor.sol";
 import {IAccessControl} from "@openzeppelin/contracts/access/IAccessControl.sol";
 import {IERCZKMLRegistry} from "../../src/interfaces/IERCZKMLRegistry.sol";
@@ -136,6 +137,38 @@ contract GovernanceTest is Deployment {
         assertEq(token.getVotes(member), token.balanceOf(member) + token.balanceOf(holder));
     }
 
+    function test_theTokensClockIsInSeconds() public view {
+        assertEq(token.CLOCK_MODE(), "mode=timestamp");
+        assertEq(token.clock(), block.timestamp);
+        assertEq(governor.clock(), block.timestamp);
+        assertEq(governor.CLOCK_MODE(), "mode=timestamp");
+    }
+
+    /// ERC-2612: an allowance by signature, once.
+    function test_permit() public {
+        Vm.Wallet memory holder = vm.createWallet("permitting holder");
+        bytes32 permit = keccak256(
+            abi.encode(
+                keccak256("Permit(address owner,address spender,uint256 value,uint256 nonce,uint256 deadline)"),
+                holder.addr,
+                member,
+                7,
+                token.nonces(holder.addr),
+                block.timestamp
+            )
+        );
+        (uint8 v, bytes32 r, bytes32 s) =
+            vm.sign(holder, keccak256(abi.encodePacked(hex"1901", token.DOMAIN_SEPARATOR(), permit)));
+        token.permit(holder.addr, member, 7, block.timestamp, v, r, s);
+        assertEq(token.allowance(holder.addr, member), 7);
+        vm.expectRevert();
+        token.permit(holder.addr, member, 7, block.timestamp, v, r, s);
+    }
+
+    function test_everyProposalIsQueued() public {
+        assertTrue(governor.proposalNeedsQueuing(_propose(member)));
+    }
+
     // ---------------------------------------------------------------- steps
 
     function _fillProposal() private {
@@ -147,8 +180,9 @@ contract GovernanceTest is Deployment {
             uri: "v1"
         });
         modelId = models.modelIdOf(commitment);
-        IPolicyRegistry.Terms memory terms =
-            IPolicyRegistry.Terms(modelId, 1200, keccak256("care"), 50 ether, 12 hours, 2 hours, 3 days);
+        IPolicyRegistry.Terms memory terms = IPolicyRegistry.Terms(
+            modelId, 1200, keccak256("care"), 50 ether, 12 hours, 2 hours, 3 days, 10, 10, address(0), 0
+        );
         policyId = policies.policyIdOf(terms);
         StandInVerifier standIn = new StandInVerifier("key");
         targets = [address(models), address(policies)];
@@ -159,6 +193,7 @@ contract GovernanceTest is Deployment {
                 (
                     commitment,
                     IModelRegistry.ServiceBinding(keccak256("schema"), address(standIn), 2400),
+                    IModelRegistry.Evidence(keccak256("card"), keccak256("fidelity"), keccak256("evaluation")),
                     IModelRegistry.ChangeControl("modification", "protocol", "impact")
                 )
             ),

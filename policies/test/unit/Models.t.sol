@@ -4,13 +4,14 @@ pragma solidity ^0.8.28;
 import {Ownable} from "@openzeppelin/contracts/access/Ownable.sol";
 import {IERC165} from "@openzeppelin/contracts/utils/introspection/IERC165.sol";
 import {IERCZKMLRegistry} from "../../src/interfaces/IERCZKMLRegistry.sol";
+import {IERCZKMLStorageExtension} from "../../src/interfaces/IERCZKMLStorageExtension.sol";
 import {IERCZKMLVerifier} from "../../src/interfaces/IERCZKMLVerifier.sol";
 import {IGuarded} from "../../src/interfaces/IGuarded.sol";
 import {IInferenceVerifier} from "../../src/interfaces/IInferenceVerifier.sol";
 import {IModelRegistry} from "../../src/interfaces/IModelRegistry.sol";
 import {ScoreField} from "../../src/libraries/ScoreField.sol";
 import {CareFixture} from "../support/CareFixture.sol";
-import {TalkativeVerifier} from "../support/StandInVerifier.sol";
+import {StandInEzklVerifier, TalkativeVerifier} from "../support/StandInVerifier.sol";
 
 /// @notice The model registry's life of a model and the verifier's refusals, including what ERC-7992 asks of both.
 contract ModelsTest is CareFixture {
@@ -54,7 +55,7 @@ contract ModelsTest is CareFixture {
         bytes32 id = bytes32(models.registerModel(commitmentOf("v2")));
         assertEq(id, models.modelIdOf(commitmentOf("v2")));
         assertFalse(models.isActive(id));
-        models.approveRegistered(id, bindingTo(address(standIn)), changeControl());
+        models.approveRegistered(id, bindingTo(address(standIn)), evidence(), changeControl());
         assertTrue(models.isActive(id));
     }
 
@@ -78,7 +79,7 @@ contract ModelsTest is CareFixture {
         vm.expectRevert(refused);
         models.reinstateModel(modelId);
         vm.expectRevert(refused);
-        models.approveRegistered(modelId, bindingTo(address(standIn)), changeControl());
+        models.approveRegistered(modelId, bindingTo(address(standIn)), evidence(), changeControl());
     }
 
     function testFuzz_unknownModels(uint256 id) public {
@@ -105,9 +106,9 @@ contract ModelsTest is CareFixture {
         vm.expectRevert(refused);
         models.registerModel(commitment);
         vm.expectRevert(refused);
-        models.approveModel(commitment, binding, changeControl());
+        models.approveModel(commitment, binding, evidence(), changeControl());
         vm.expectRevert(refused);
-        models.approveRegistered(modelId, binding, changeControl());
+        models.approveRegistered(modelId, binding, evidence(), changeControl());
         vm.expectRevert(refused);
         models.reinstateModel(modelId);
         vm.expectRevert(refused);
@@ -141,14 +142,14 @@ contract ModelsTest is CareFixture {
         IModelRegistry.ChangeControl memory change = changeControl();
         binding.verifier = makeAddr("no code here");
         vm.expectRevert(abi.encodeWithSelector(IModelRegistry.VerifierHasNoCode.selector, binding.verifier));
-        models.approveModel(commitment, binding, change);
+        models.approveModel(commitment, binding, evidence(), change);
         binding = bindingTo(address(standIn));
         binding.schemaHash = 0;
         vm.expectRevert(IModelRegistry.IncompleteModel.selector);
-        models.approveModel(commitment, binding, change);
+        models.approveModel(commitment, binding, evidence(), change);
         change.impact = "";
         vm.expectRevert(IModelRegistry.IncompleteChangeControl.selector);
-        models.approveModel(commitment, bindingTo(address(standIn)), change);
+        models.approveModel(commitment, bindingTo(address(standIn)), evidence(), change);
         vm.expectRevert(abi.encodeWithSelector(IModelRegistry.ModelExists.selector, modelId));
         models.registerModel(commitmentOf("v1"));
     }
@@ -202,7 +203,7 @@ contract ModelsTest is CareFixture {
     function test_verifierRefusesAnAnswer() public {
         address talkative = address(new TalkativeVerifier());
         vm.prank(address(timelock));
-        bytes32 id = models.approveModel(commitmentOf("talkative"), bindingTo(talkative), changeControl());
+        bytes32 id = models.approveModel(commitmentOf("talkative"), bindingTo(talkative), evidence(), changeControl());
         bytes memory proof = standIn.proofOf(1, 2);
         vm.expectRevert(abi.encodeWithSelector(IInferenceVerifier.UnexpectedVerifierAnswer.selector, talkative));
         verifier.verifyPublicInputs(id, [uint256(1), 2], proof);
@@ -219,7 +220,7 @@ contract ModelsTest is CareFixture {
         IERCZKMLRegistry.ModelCommitment memory commitment = commitmentOf("ezkl");
         commitment.proofSystemId = bytes4(keccak256("ezkl-23"));
         vm.prank(address(timelock));
-        bytes32 id = models.approveModel(commitment, bindingTo(address(standIn)), changeControl());
+        bytes32 id = models.approveModel(commitment, bindingTo(address(standIn)), evidence(), changeControl());
         bytes memory proof = standIn.proofOf(1, 2);
         vm.expectRevert(
             abi.encodeWithSelector(IERCZKMLVerifier.UnsupportedProofSystem.selector, commitment.proofSystemId)
@@ -237,6 +238,87 @@ contract ModelsTest is CareFixture {
         verifier.verifyPublicInputs(modelId, [commitment, 2], proof);
         vm.expectRevert(abi.encodeWithSelector(IInferenceVerifier.PublicInputNotCanonical.selector, uint256(1), score));
         verifier.verifyPublicInputs(modelId, [uint256(1), score], proof);
+    }
+
+    // ---------------------------------------------------------------- EZKL
+
+    function test_ezklProofsAreAskedInTheirOwnWay() public {
+        (bytes32 id, StandInEzklVerifier ezkl) = _approveEzkl();
+        bytes memory proof = ezkl.proofOf(uint256(COMMITMENT), ScoreField.encode(-42));
+        verifier.verifyInference(uint256(id), COMMITMENT, abi.encode(int256(-42)), proof);
+        assertEq(verifier.proofSystemOf(uint256(id)), verifier.EZKL_PROOF_SYSTEM_ID());
+
+        vm.expectRevert(IERCZKMLVerifier.InvalidProof.selector);
+        verifier.verifyInference(uint256(id), COMMITMENT, abi.encode(int256(-41)), proof);
+        vm.expectRevert(abi.encodeWithSelector(IInferenceVerifier.ProofLengthMismatch.selector, 32, 33));
+        verifier.verifyInference(uint256(id), COMMITMENT, abi.encode(int256(-42)), bytes.concat(proof, hex"00"));
+        ezkl.lie();
+        vm.expectRevert(abi.encodeWithSelector(IInferenceVerifier.UnexpectedVerifierAnswer.selector, address(ezkl)));
+        verifier.verifyInference(uint256(id), COMMITMENT, abi.encode(int256(-42)), proof);
+    }
+
+    function test_ezklVerifierWithoutCodeIsRefused() public {
+        (bytes32 id, StandInEzklVerifier ezkl) = _approveEzkl();
+        bytes memory proof = ezkl.proofOf(1, 2);
+        vm.etch(address(ezkl), "");
+        vm.expectRevert(abi.encodeWithSelector(IInferenceVerifier.VerifierHasNoCode.selector, address(ezkl)));
+        verifier.verifyPublicInputs(id, [uint256(1), 2], proof);
+    }
+
+    // ---------------------------------------------------------------- storage extension
+
+    function test_storedInferencesAreReadBack() public {
+        assertTrue(verifier.supportsInterface(type(IERCZKMLStorageExtension).interfaceId));
+        assertEq(
+            type(IERCZKMLStorageExtension).interfaceId,
+            bytes4(keccak256("verifyAndStoreInference(uint256,bytes32,bytes,bytes)"))
+                ^ bytes4(keccak256("getInference(bytes32)"))
+        );
+        bytes memory output = abi.encode(int256(42));
+        bytes memory proof = standIn.proofOf(uint256(COMMITMENT), 42);
+        bytes32 expected = keccak256(abi.encodePacked(uint256(modelId), COMMITMENT, output));
+        vm.expectEmit(address(verifier));
+        emit IERCZKMLStorageExtension.InferenceStored(expected);
+        assertEq(verifier.verifyAndStoreInference(uint256(modelId), COMMITMENT, output, proof), expected);
+        verifier.verifyAndStoreInference(uint256(modelId), COMMITMENT, output, proof);
+        (uint256 id, bytes32 commitment, bytes memory stored) = verifier.getInference(expected);
+        assertEq(id, uint256(modelId));
+        assertEq(commitment, COMMITMENT);
+        assertEq(stored, output);
+
+        proof[0] ^= 0x01;
+        vm.expectRevert(IERCZKMLVerifier.InvalidProof.selector);
+        verifier.verifyAndStoreInference(uint256(modelId), COMMITMENT, output, proof);
+        (id,,) = verifier.getInference(keccak256("unknown"));
+        assertEq(id, 0);
+    }
+
+    // ---------------------------------------------------------------- evidence
+
+    function test_evidenceIsPartOfAnApproval() public {
+        assertEq(keccak256(abi.encode(models.evidenceOf(modelId))), keccak256(abi.encode(evidence())));
+        assertEq(models.evidenceOf(0).cardHash, 0);
+        for (uint256 i = 0; i < 3; ++i) {
+            IModelRegistry.Evidence memory bad = evidence();
+            if (i == 0) bad.cardHash = 0;
+            if (i == 1) bad.fidelityHash = 0;
+            if (i == 2) bad.evaluationHash = 0;
+            vm.prank(address(timelock));
+            vm.expectRevert(IModelRegistry.IncompleteModel.selector);
+            models.approveModel(commitmentOf("v2"), bindingTo(address(standIn)), bad, changeControl());
+        }
+    }
+
+    // ---------------------------------------------------------------- steps
+
+    function _approveEzkl() private returns (bytes32 id, StandInEzklVerifier ezkl) {
+        ezkl = new StandInEzklVerifier();
+        IERCZKMLRegistry.ModelCommitment memory commitment = commitmentOf("ezkl");
+        commitment.proofSystemId = verifier.EZKL_PROOF_SYSTEM_ID();
+        IModelRegistry.ServiceBinding memory binding = bindingTo(address(ezkl));
+        binding.proofLength = 32;
+        vm.prank(address(timelock));
+        id = models.approveModel(commitment, binding, evidence(), changeControl());
     }
 
     function _notInService(bytes32 id, IModelRegistry.Status status) private pure returns (bytes memory) {

@@ -147,7 +147,11 @@ contract RegistriesTest is CareFixture {
         assertTrue(oracles.isActive(oracle.addr));
         vm.expectRevert(_wrongOracle(oracle.addr, IOracleRegistry.Status.Admitted));
         oracles.admitOracle(oracle.addr);
+        vm.expectRevert(_wrongOracle(oracle.addr, IOracleRegistry.Status.Admitted));
+        oracles.reinstateOracle(oracle.addr);
         oracles.removeOracle(oracle.addr);
+        vm.expectRevert(_wrongOracle(oracle.addr, IOracleRegistry.Status.Removed));
+        oracles.suspendOracle(oracle.addr);
         vm.expectRevert(_wrongOracle(oracle.addr, IOracleRegistry.Status.Removed));
         oracles.removeOracle(oracle.addr);
         oracles.admitOracle(oracle.addr);
@@ -155,8 +159,10 @@ contract RegistriesTest is CareFixture {
     }
 
     function test_oracleRegistryRefusesEmptyArguments() public {
+        IOracleRegistry.Rules memory rules = oracleRules();
+        rules.minimumBond = 0;
         vm.expectRevert(IOracleRegistry.InvalidOracleArgument.selector);
-        new OracleRegistry(token, 0, UNBONDING, address(timelock), guardian);
+        new OracleRegistry(token, address(coordinator), rules, address(timelock), guardian);
         vm.prank(address(timelock));
         vm.expectRevert(IOracleRegistry.InvalidOracleArgument.selector);
         oracles.admitOracle(address(0));
@@ -273,55 +279,103 @@ contract RegistriesTest is CareFixture {
 
     function test_removedIssuerTakesItsCredentialsAlong() public {
         vm.prank(guardian);
-        credentials.removeIssuer(issuer);
+        credentials.removeIssuer(issuer.addr);
         assertFalse(credentials.isCredentialed(provider));
-        vm.prank(issuer);
-        vm.expectRevert(abi.encodeWithSelector(ICredentialRegistry.NotIssuer.selector, issuer));
-        credentials.issueCredential(provider, keccak256("licence"), uint64(block.timestamp + 1));
+        _refusesCredential(_fresh(), abi.encodeWithSelector(ICredentialRegistry.NotIssuer.selector, issuer.addr));
     }
 
     function test_credentialOfAnotherIssuerStands() public {
-        address second = makeAddr("second issuer");
+        Vm.Wallet memory second = vm.createWallet("second issuer");
         vm.prank(address(timelock));
-        credentials.addIssuer(second);
-        vm.startPrank(second);
-        vm.expectRevert(abi.encodeWithSelector(ICredentialRegistry.CredentialHeldElsewhere.selector, provider, issuer));
-        credentials.issueCredential(provider, keccak256("licence"), uint64(block.timestamp + 1));
-        vm.expectRevert(abi.encodeWithSelector(ICredentialRegistry.CredentialNotRevocable.selector, provider, second));
+        credentials.addIssuer(second.addr);
+        ICredentialRegistry.Credential memory other = _fresh();
+        other.issuer = second.addr;
+        _refusesCredential(
+            other, abi.encodeWithSelector(ICredentialRegistry.CredentialHeldElsewhere.selector, provider, issuer.addr)
+        );
+        vm.prank(second.addr);
+        vm.expectRevert(
+            abi.encodeWithSelector(ICredentialRegistry.CredentialNotRevocable.selector, provider, second.addr)
+        );
         credentials.revokeCredential(provider);
+
+        vm.prank(issuer.addr);
+        credentials.revokeCredential(provider);
+        credentials.issueCredential(other, sign(second, credentials.credentialDigest(other)));
+        assertEq(credentials.credentialOf(provider).issuer, second.addr);
     }
 
-    function test_credentialIsRevokedOnce() public {
+    function test_credentialIsRevokedOnceAndForGood() public {
+        ICredentialRegistry.Credential memory held = credentials.credentialOf(provider);
         vm.prank(guardian);
         credentials.revokeCredential(provider);
         assertFalse(credentials.isCredentialed(provider));
-        vm.prank(issuer);
-        vm.expectRevert(abi.encodeWithSelector(ICredentialRegistry.CredentialNotRevocable.selector, provider, issuer));
+        vm.prank(issuer.addr);
+        vm.expectRevert(
+            abi.encodeWithSelector(ICredentialRegistry.CredentialNotRevocable.selector, provider, issuer.addr)
+        );
         credentials.revokeCredential(provider);
+        _refusesCredential(held, abi.encodeWithSelector(ICredentialRegistry.LicenceUsed.selector, held.licence));
     }
 
     function test_credentialRefusesEmptyFields() public {
-        vm.startPrank(issuer);
-        vm.expectRevert(ICredentialRegistry.InvalidCredential.selector);
-        credentials.issueCredential(provider, 0, uint64(block.timestamp + 1));
-        vm.expectRevert(ICredentialRegistry.InvalidCredential.selector);
-        credentials.issueCredential(provider, keccak256("licence"), uint64(block.timestamp));
+        bytes memory refused = abi.encodeWithSelector(ICredentialRegistry.InvalidCredential.selector);
+        ICredentialRegistry.Credential memory bad = _fresh();
+        bad.licence = 0;
+        _refusesCredential(bad, refused);
+        bad = _fresh();
+        bad.class = 0;
+        _refusesCredential(bad, refused);
+        bad = _fresh();
+        bad.provider = address(0);
+        _refusesCredential(bad, refused);
+        bad = _fresh();
+        bad.expires = uint64(block.timestamp);
+        _refusesCredential(bad, refused);
+        issue(_fresh());
+    }
+
+    function test_credentialNeedsTheIssuersSignature() public {
+        ICredentialRegistry.Credential memory fresh = _fresh();
+        bytes memory refused = abi.encodeWithSelector(ICredentialRegistry.BadIssuerSignature.selector, issuer.addr);
+        bytes memory signature = sign(patient, credentials.credentialDigest(fresh));
+        vm.expectRevert(refused);
+        credentials.issueCredential(fresh, signature);
+        signature = sign(issuer, credentials.credentialDigest(fresh));
+        fresh.class = bytes4(keccak256("another class"));
+        vm.expectRevert(refused);
+        credentials.issueCredential(fresh, signature);
+    }
+
+    function test_credentialProvesItsClassAndNoOther() public view {
+        assertTrue(credentials.isOfClass(provider, NURSE));
+        assertTrue(credentials.isOfClass(provider, 0));
+        assertFalse(credentials.isOfClass(provider, bytes4(keccak256("another class"))));
+        assertFalse(credentials.isOfClass(patient.addr, 0));
     }
 
     function test_issuersAreTheOwners() public {
         vm.expectRevert(_unauthorized(address(this)));
         credentials.addIssuer(address(this));
         vm.startPrank(address(timelock));
-        vm.expectRevert(abi.encodeWithSelector(ICredentialRegistry.IssuerExists.selector, issuer));
-        credentials.addIssuer(issuer);
+        vm.expectRevert(abi.encodeWithSelector(ICredentialRegistry.IssuerExists.selector, issuer.addr));
+        credentials.addIssuer(issuer.addr);
         vm.expectRevert(abi.encodeWithSelector(ICredentialRegistry.NotIssuer.selector, provider));
         credentials.removeIssuer(provider);
     }
 
+    function _fresh() private view returns (ICredentialRegistry.Credential memory) {
+        return credentialOf(provider, "fresh licence", uint64(block.timestamp + 1 days));
+    }
+
+    function _refusesCredential(ICredentialRegistry.Credential memory bad, bytes memory reason) private {
+        bytes memory signature = sign(issuer, credentials.credentialDigest(bad));
+        vm.expectRevert(reason);
+        credentials.issueCredential(bad, signature);
+    }
+
     function _mandate(Vm.Wallet memory wallet) private view returns (IMandateRegistry.Mandate memory) {
-        return IMandateRegistry.Mandate(
-            mandates.mandateIdOf(wallet.addr), wallet.addr, policyId, oracle.addr, uint64(block.timestamp + 1 days)
-        );
+        return mandateOf(wallet, policyId, oracle.addr);
     }
 
     function _refusesTerms(IPolicyRegistry.Terms memory bad) private {

@@ -4,6 +4,7 @@ pragma solidity ^0.8.28;
 import {Ownable} from "@openzeppelin/contracts/access/Ownable.sol";
 import {ICareCoordinator} from "../../src/interfaces/ICareCoordinator.sol";
 import {ICarePool} from "../../src/interfaces/ICarePool.sol";
+import {OracleRegistry} from "../../src/registries/OracleRegistry.sol";
 import {CareCoordinator} from "../../src/settlement/CareCoordinator.sol";
 import {CarePool} from "../../src/settlement/CarePool.sol";
 import {CareFixture} from "../support/CareFixture.sol";
@@ -67,7 +68,7 @@ contract SettlementTest is CareFixture {
 
     function test_refusesProviderWhoseCredentialWasRevoked() public {
         bytes memory attendance = _attendance();
-        vm.prank(issuer);
+        vm.prank(issuer.addr);
         credentials.revokeCredential(provider);
         _refuses(abi.encodeWithSelector(ICareCoordinator.ProviderNotCredentialed.selector, provider), attendance);
     }
@@ -153,11 +154,21 @@ contract SettlementTest is CareFixture {
 
     function test_poolRefusesZeroAddresses() public {
         vm.expectRevert(ICarePool.InvalidPoolArgument.selector);
-        new CarePool(token, address(0), address(timelock));
+        new CarePool(token, address(0), address(timelock), EXIT_DELAY);
     }
 
-    function test_coordinatorRefusesThePoolOfAnother() public {
+    function test_coordinatorRefusesTheOraclesOfAnother() public {
         ICareCoordinator.Wiring memory wiring = coordinator.wiring();
+        vm.expectRevert(
+            abi.encodeWithSelector(ICareCoordinator.OraclesNotOurs.selector, address(oracles), address(coordinator))
+        );
+        new CareCoordinator(wiring);
+    }
+
+    function test_coordinatorRefusesThePoolOfAnotherWithItsOwnOracles() public {
+        ICareCoordinator.Wiring memory wiring = coordinator.wiring();
+        address next = vm.computeCreateAddress(address(this), vm.getNonce(address(this)) + 1);
+        wiring.oracles = new OracleRegistry(token, next, oracleRules(), address(timelock), guardian);
         vm.expectRevert(
             abi.encodeWithSelector(ICareCoordinator.PoolNotOurs.selector, address(pool), address(coordinator))
         );
