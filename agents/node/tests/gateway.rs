@@ -310,6 +310,7 @@ fn nowhere() -> Deployment {
         timelock: zero,
         model_registry: zero,
         inference_verifier: zero,
+        audit_ledger: zero,
         policy_registry: zero,
         oracle_registry: zero,
         mandate_registry: zero,

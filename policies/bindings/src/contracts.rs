@@ -60,6 +60,14 @@ contract!(
     care_pool, CarePool, "../abi/CarePool.json"
 );
 contract!(
+    /// The ledger of verified audits.
+    audit_ledger, AuditLedger, "../abi/AuditLedger.json"
+);
+contract!(
+    /// The validator that answers ERC-8004's validation registry.
+    inference_validator, InferenceValidator, "../abi/InferenceValidator.json"
+);
+contract!(
     /// The contract that starts and settles care.
     care_coordinator, CareCoordinator, "../abi/CareCoordinator.json"
 );

@@ -13,16 +13,18 @@ pub mod refusal;
 pub mod typed_data;
 
 pub use contracts::{
-    care_coordinator, care_pool, credential_registry, hygeia_governor, hygeia_timelock, hygeia_token,
-    inference_verifier, mandate_registry, model_registry, oracle_registry, policy_registry,
+    audit_ledger, care_coordinator, care_pool, credential_registry, hygeia_governor, hygeia_timelock, hygeia_token,
+    inference_validator, inference_verifier, mandate_registry, model_registry, oracle_registry, policy_registry,
 };
 
+pub use audit_ledger::AuditLedger;
 pub use care_coordinator::CareCoordinator;
 pub use care_pool::CarePool;
 pub use credential_registry::CredentialRegistry;
 pub use hygeia_governor::HygeiaGovernor;
 pub use hygeia_timelock::HygeiaTimelock;
 pub use hygeia_token::HygeiaToken;
+pub use inference_validator::InferenceValidator;
 pub use inference_verifier::InferenceVerifier;
 pub use mandate_registry::MandateRegistry;
 pub use model_registry::ModelRegistry;
@@ -33,7 +35,10 @@ pub use policy_registry::PolicyRegistry;
 pub use care_coordinator::ICareCoordinator::TriggerRequest;
 /// What a model's identifier is made of.
 pub use model_registry::IERCZKMLRegistry::ModelCommitment;
-/// What a model is bound to when it is approved, and the change control text that comes with the approval.
-pub use model_registry::IModelRegistry::{ChangeControl, ServiceBinding};
+/// What a model is bound to when it is approved, what voters had before them, the change control text that comes with the
+/// approval, and what verifies the model's audits.
+pub use model_registry::IModelRegistry::{AuditBinding, ChangeControl, Evidence, ServiceBinding};
+/// What an oracle registry goes by.
+pub use oracle_registry::IOracleRegistry::Rules as OracleRules;
 /// The terms of a care policy, which governance votes on and the policy's identifier is made of.
 pub use policy_registry::IPolicyRegistry::Terms as PolicyTerms;

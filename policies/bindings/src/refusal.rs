@@ -2,6 +2,7 @@
 
 use alloy::sol_types::SolError;
 
+use crate::audit_ledger::AuditLedger::AuditLedgerErrors;
 use crate::care_coordinator::CareCoordinator::{CareCoordinatorErrors, ProofRejected};
 use crate::care_pool::CarePool::CarePoolErrors;
 use crate::credential_registry::CredentialRegistry::CredentialRegistryErrors;
@@ -29,6 +30,7 @@ pub fn name(reverted: &[u8]) -> Option<&'static str> {
     CareCoordinatorErrors::name_by_selector(selector)
         .or_else(|| CarePoolErrors::name_by_selector(selector))
         .or_else(|| InferenceVerifierErrors::name_by_selector(selector))
+        .or_else(|| AuditLedgerErrors::name_by_selector(selector))
         .or_else(|| MandateRegistryErrors::name_by_selector(selector))
         .or_else(|| OracleRegistryErrors::name_by_selector(selector))
         .or_else(|| PolicyRegistryErrors::name_by_selector(selector))

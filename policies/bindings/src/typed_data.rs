@@ -30,6 +30,10 @@ alloy::sol! {
         bytes32 policyId;
         /// The one oracle whose attestations may be used.
         address oracle;
+        /// The one agent operator who may start care; zero where anyone may.
+        address operator;
+        /// The one class of providers who may give it; zero for any.
+        bytes4 providerClass;
         /// First second at which the consent no longer holds.
         uint64 expires;
     }
@@ -69,6 +73,8 @@ impl From<&Mandate> for crate::mandate_registry::IMandateRegistry::Mandate {
             key: mandate.key,
             policyId: mandate.policyId,
             oracle: mandate.oracle,
+            operator: mandate.operator,
+            providerClass: mandate.providerClass,
             expires: mandate.expires,
         }
     }

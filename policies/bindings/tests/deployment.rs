@@ -14,12 +14,13 @@ use hygeia_policies::care_coordinator::CareCoordinator::PolicyNotActive;
 use hygeia_policies::care_coordinator::ICareCoordinator::Wiring;
 use hygeia_policies::hygeia_governor::HygeiaGovernor::Rules;
 use hygeia_policies::{
-    CareCoordinator, CarePool, CredentialRegistry, HygeiaGovernor, HygeiaTimelock, HygeiaToken, InferenceVerifier,
-    MandateRegistry, ModelRegistry, OracleRegistry, PolicyRegistry, TriggerRequest, ids, refusal,
+    AuditLedger, CareCoordinator, CarePool, CredentialRegistry, HygeiaGovernor, HygeiaTimelock, HygeiaToken,
+    InferenceVerifier, MandateRegistry, ModelRegistry, OracleRegistry, OracleRules, PolicyRegistry, TriggerRequest,
+    ids, refusal,
 };
 
 const ANVIL: &str = "../node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil";
-const ZERO_TIME: u64 = 0;
+const RULES: OracleRules = OracleRules { minimumBond: 1, unbondingSeconds: 0, jailSeconds: 0, reporterShareBps: 0 };
 
 #[tokio::test]
 async fn the_deployer_keeps_nothing_but_its_tokens() {
@@ -46,15 +47,18 @@ async fn the_deployer_keeps_nothing_but_its_tokens() {
     let owner = *timelock.address();
     let models = ModelRegistry::deploy(&provider, owner, guardian).await.unwrap();
     let verifier = InferenceVerifier::deploy(&provider, *models.address()).await.unwrap();
+    let audits = AuditLedger::deploy(&provider, *models.address()).await.unwrap();
     let policies = PolicyRegistry::deploy(&provider, owner, guardian).await.unwrap();
-    let oracles = OracleRegistry::deploy(&provider, *token.address(), 1, ZERO_TIME, owner, guardian).await.unwrap();
     let mandates = MandateRegistry::deploy(&provider).await.unwrap();
     let credentials = CredentialRegistry::deploy(&provider, owner, guardian).await.unwrap();
-    let coordinator_address = next(&provider, deployer, 1).await;
-    let pool = CarePool::deploy(&provider, *token.address(), coordinator_address, owner).await.unwrap();
+    let coordinator_address = next(&provider, deployer, 2).await;
+    let oracles =
+        OracleRegistry::deploy(&provider, *token.address(), coordinator_address, RULES, owner, guardian).await.unwrap();
+    let pool = CarePool::deploy(&provider, *token.address(), coordinator_address, owner, 0).await.unwrap();
     let wiring = Wiring {
         models: *models.address(),
         verifier: *verifier.address(),
+        audits: *audits.address(),
         policies: *policies.address(),
         oracles: *oracles.address(),
         mandates: *mandates.address(),

@@ -49,6 +49,10 @@ struct Policy {
     cool_down_seconds: u32,
     max_attestation_age_seconds: u32,
     fulfil_within_seconds: u32,
+    starts_per_day_max: u32,
+    open_max: u32,
+    arbiter: Address,
+    arbitration_seconds: u32,
     id: B256,
 }
 
@@ -87,6 +91,8 @@ struct Mandate {
     key: Address,
     policy_id: B256,
     oracle: Address,
+    operator: Address,
+    provider_class: FixedBytes<4>,
     expires: String,
     digest: B256,
 }
@@ -138,6 +144,10 @@ fn identifiers() {
             coolDownSeconds: policy.cool_down_seconds,
             maxAttestationAgeSeconds: policy.max_attestation_age_seconds,
             fulfilWithinSeconds: policy.fulfil_within_seconds,
+            startsPerDayMax: policy.starts_per_day_max,
+            openMax: policy.open_max,
+            arbiter: policy.arbiter,
+            arbitrationSeconds: policy.arbitration_seconds,
         };
         assert_eq!(ids::policy_id(&terms), policy.id);
     }
@@ -164,6 +174,8 @@ fn mandate_digests() {
         key: mandate.key,
         policyId: mandate.policy_id,
         oracle: mandate.oracle,
+        operator: mandate.operator,
+        providerClass: mandate.provider_class,
         expires: number(&mandate.expires),
     };
     assert_eq!(message.id, mandate.id);

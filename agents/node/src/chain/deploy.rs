@@ -8,8 +8,8 @@ use alloy::sol_types::SolValue;
 use hygeia_policies::care_coordinator::ICareCoordinator::Wiring;
 use hygeia_policies::hygeia_governor::HygeiaGovernor::Rules;
 use hygeia_policies::{
-    CareCoordinator, CarePool, CredentialRegistry, HygeiaGovernor, HygeiaTimelock, HygeiaToken, InferenceVerifier,
-    MandateRegistry, ModelRegistry, OracleRegistry, PolicyRegistry,
+    AuditLedger, CareCoordinator, CarePool, CredentialRegistry, HygeiaGovernor, HygeiaTimelock, HygeiaToken,
+    InferenceVerifier, MandateRegistry, ModelRegistry, OracleRegistry, OracleRules, PolicyRegistry,
 };
 use serde::Deserialize;
 
@@ -41,6 +41,12 @@ pub struct Founding {
     pub quorum_percent: u8,
     /// Bond of an oracle, in the benefit token's smallest unit.
     pub oracle_bond: u128,
+    /// Seconds for which an oracle that contradicted itself cannot be reinstated.
+    pub jail_s: u32,
+    /// Share of a slashed bond that goes to whoever showed the contradiction, in ten-thousandths.
+    pub reporter_share_bps: u16,
+    /// Seconds between a funder's wish to leave the pool and being served.
+    pub exit_delay_s: u32,
 }
 
 impl Founding {
@@ -57,6 +63,9 @@ impl Founding {
             proposal_threshold: U256::from(1_000) * token,
             quorum_percent: 4,
             oracle_bond: 1_000 * 10u128.pow(18),
+            jail_s: 30 * 86_400,
+            reporter_share_bps: 2_000,
+            exit_delay_s: 14 * 86_400,
         }
     }
 }
@@ -78,12 +87,13 @@ pub async fn deploy(chain: &Chain, deployer: Address, founding: &Founding) -> Re
         governor: address(2),
         model_registry: address(3),
         inference_verifier: address(4),
-        policy_registry: address(5),
-        oracle_registry: address(6),
+        audit_ledger: address(5),
+        policy_registry: address(6),
         mandate_registry: address(7),
         credential_registry: address(8),
-        care_pool: address(9),
-        care_coordinator: address(10),
+        oracle_registry: address(9),
+        care_pool: address(10),
+        care_coordinator: address(11),
         benefit_token: address(0),
     };
     for (expected, operation, code) in creations(&deployment, founding) {
@@ -127,6 +137,7 @@ fn creations(d: &Deployment, f: &Founding) -> Vec<(Address, &'static str, Bytes)
     let wiring = Wiring {
         models: d.model_registry,
         verifier: d.inference_verifier,
+        audits: d.audit_ledger,
         policies: d.policy_registry,
         oracles: d.oracle_registry,
         mandates: d.mandate_registry,
@@ -134,7 +145,14 @@ fn creations(d: &Deployment, f: &Founding) -> Vec<(Address, &'static str, Bytes)
         pool: d.care_pool,
     };
     let owned = (d.timelock, f.guardian).abi_encode_params();
-    let oracle = (d.benefit_token, f.oracle_bond, u64::from(f.voting_period_s) * 2, d.timelock, f.guardian);
+    let oracle_rules = OracleRules {
+        minimumBond: f.oracle_bond,
+        unbondingSeconds: u64::from(f.voting_period_s) * 2,
+        jailSeconds: u64::from(f.jail_s),
+        reporterShareBps: f.reporter_share_bps,
+    };
+    let oracle = (d.benefit_token, d.care_coordinator, oracle_rules, d.timelock, f.guardian);
+    let pool = (d.benefit_token, d.care_coordinator, d.timelock, u64::from(f.exit_delay_s));
     vec![
         (d.token, "deploying HygeiaToken", code(&HygeiaToken::BYTECODE, (f.holder, f.supply).abi_encode_params())),
         (
@@ -153,15 +171,16 @@ fn creations(d: &Deployment, f: &Founding) -> Vec<(Address, &'static str, Bytes)
             "deploying InferenceVerifier",
             code(&InferenceVerifier::BYTECODE, (d.model_registry,).abi_encode_params()),
         ),
+        (
+            d.audit_ledger,
+            "deploying AuditLedger",
+            code(&AuditLedger::BYTECODE, (d.model_registry,).abi_encode_params()),
+        ),
         (d.policy_registry, "deploying PolicyRegistry", code(&PolicyRegistry::BYTECODE, owned.clone())),
-        (d.oracle_registry, "deploying OracleRegistry", code(&OracleRegistry::BYTECODE, oracle.abi_encode_params())),
         (d.mandate_registry, "deploying MandateRegistry", code(&MandateRegistry::BYTECODE, Vec::new())),
         (d.credential_registry, "deploying CredentialRegistry", code(&CredentialRegistry::BYTECODE, owned)),
-        (
-            d.care_pool,
-            "deploying CarePool",
-            code(&CarePool::BYTECODE, (d.benefit_token, d.care_coordinator, d.timelock).abi_encode_params()),
-        ),
+        (d.oracle_registry, "deploying OracleRegistry", code(&OracleRegistry::BYTECODE, oracle.abi_encode_params())),
+        (d.care_pool, "deploying CarePool", code(&CarePool::BYTECODE, pool.abi_encode_params())),
         (
             d.care_coordinator,
             "deploying CareCoordinator",

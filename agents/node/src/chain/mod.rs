@@ -114,6 +114,8 @@ pub struct Deployment {
     pub model_registry: Address,
     /// Verifier of inferences.
     pub inference_verifier: Address,
+    /// Verified audits.
+    pub audit_ledger: Address,
     /// Approved care policies.
     pub policy_registry: Address,
     /// Registered oracles.

@@ -1,6 +1,6 @@
 //! What oracles and patients sign: EIP-712 messages in the domain of the contract that checks them.
 
-use alloy::primitives::{Address, B256};
+use alloy::primitives::{Address, B256, FixedBytes};
 use alloy::signers::SignerSync;
 use alloy::signers::local::PrivateKeySigner;
 use hygeia_policies::ids;
@@ -67,7 +67,16 @@ impl MandateKey {
         expires: u64,
         deployment: &Deployment,
     ) -> Result<(Mandate, [u8; 65]), ChainError> {
-        let mandate = Mandate { id: self.id(), key: self.key.address(), policyId: policy, oracle, expires };
+        let mandate = Mandate {
+            id: self.id(),
+            key: self.key.address(),
+            policyId: policy,
+            oracle,
+            // Any operator and any class of providers: a patient's own page will ask.
+            operator: Address::ZERO,
+            providerClass: FixedBytes::ZERO,
+            expires,
+        };
         let domain = typed_data::domain(deployment.chain_id, deployment.mandate_registry);
         let signature = sign(&self.key, &mandate, &domain)?;
         Ok((mandate, signature))

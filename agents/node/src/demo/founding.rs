@@ -4,11 +4,12 @@ use alloy::primitives::{Address, B256, I256, U256, keccak256};
 use anyhow::{Context, Result};
 use hygeia_inference::package::ModelPackage;
 use hygeia_policies::{
-    CarePool, ChangeControl, HygeiaToken, ModelCommitment, ModelRegistry, OracleRegistry, PolicyRegistry, PolicyTerms,
-    ServiceBinding, ids,
+    CarePool, ChangeControl, Evidence, HygeiaToken, ModelCommitment, ModelRegistry, OracleRegistry, PolicyRegistry,
+    PolicyTerms, ServiceBinding, ids,
 };
 use hygeia_zkml::engine::Engine as _;
 use hygeia_zkml::engine::native::NativeEngine;
+use sha2::{Digest, Sha256};
 
 use super::network::Accounts;
 use crate::alarm::COOL_DOWN_S;
@@ -24,11 +25,18 @@ const BENEFIT_TOKENS: u64 = 50;
 const ATTESTATION_AGE_S: u32 = 7 * 86_400;
 /// Time a provider has to attend.
 const FULFIL_WITHIN_S: u32 = 2 * 86_400;
+/// Cares that may be started in a day: the demo's hours are minutes, so all of its days may fall on one.
+const STARTS_PER_DAY_MAX: u32 = 1_000;
+/// Benefits that may be set aside at a time: as many as the pool is funded for.
+const OPEN_MAX: u32 = (POOL_TOKENS / BENEFIT_TOKENS) as u32;
+/// Time an arbiter has for a disputed case.
+const ARBITRATION_S: u32 = 5 * 86_400;
 
 /// What the vote is about: the shipped model, a care policy on it, the hospital's oracle.
 pub struct Proposal {
     commitment: ModelCommitment,
     binding: ServiceBinding,
+    evidence: Evidence,
     change: ChangeControl,
     terms: PolicyTerms,
     oracle: Address,
@@ -74,8 +82,20 @@ impl Proposal {
             coolDownSeconds: COOL_DOWN_S,
             maxAttestationAgeSeconds: ATTESTATION_AGE_S,
             fulfilWithinSeconds: FULFIL_WITHIN_S,
+            startsPerDayMax: STARTS_PER_DAY_MAX,
+            openMax: OPEN_MAX,
+            arbiter: accounts.guardian.address(),
+            arbitrationSeconds: ARBITRATION_S,
         };
-        Ok(Self { commitment, binding, change, terms, oracle: accounts.oracle.address(), model_id })
+        Ok(Self {
+            commitment,
+            binding,
+            evidence: evidence(model)?,
+            change,
+            terms,
+            oracle: accounts.oracle.address(),
+            model_id,
+        })
     }
 
     /// Identifier the care policy will have.
@@ -88,7 +108,12 @@ impl Proposal {
         let models = ModelRegistry::new(deployment.model_registry, &chain.provider);
         let policies = PolicyRegistry::new(deployment.policy_registry, &chain.provider);
         let oracles = OracleRegistry::new(deployment.oracle_registry, &chain.provider);
-        let approve_model = models.approveModel(self.commitment.clone(), self.binding.clone(), self.change.clone());
+        let approve_model = models.approveModel(
+            self.commitment.clone(),
+            self.binding.clone(),
+            self.evidence.clone(),
+            self.change.clone(),
+        );
         vec![
             Call { target: deployment.model_registry, data: approve_model.calldata().clone() },
             Call {
@@ -103,6 +128,17 @@ impl Proposal {
     pub fn description(&self) -> String {
         format!("Approve model {}, care policy {} and oracle {}", self.model_id, self.policy_id(), self.oracle)
     }
+}
+
+/// What voters have before them: the card, its figures of how far integers are from floats, and its evaluations.
+fn evidence(model: &ModelPackage) -> Result<Evidence> {
+    let hash = |bytes: &[u8]| B256::from_slice(&Sha256::digest(bytes));
+    let card = model.card();
+    Ok(Evidence {
+        cardHash: hash(&serde_json::to_vec(card)?),
+        fidelityHash: hash(&serde_json::to_vec(&card.training)?),
+        evaluationHash: hash(&serde_json::to_vec(&card.evaluations)?),
+    })
 }
 
 /// Spreads the tokens over the holders, so that a vote is more than one person's.

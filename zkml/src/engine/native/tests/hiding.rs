@@ -1,5 +1,5 @@
 //! What a proof shows besides its public values: nothing that does not change from proof to proof. The argument is in
-//! docs/adr/0009-what-a-proof-hides.md.
+//! docs/adr/0010-what-a-proof-hides.md.
 
 use std::ops::Range;
 
