@@ -6,6 +6,7 @@
 //! is expected, and its structure were checked.
 
 mod error;
+mod origin;
 mod ptau;
 mod raw;
 mod source;
@@ -35,6 +36,7 @@ use rand_chacha::ChaCha20Rng;
 use sha2::{Digest, Sha256};
 
 pub use error::SrsError;
+pub use origin::{SrsForm, SrsOrigin, SrsProgress};
 
 use super::{
     file::{FILE_BYTES_MAX, FileError, Magic, Sealed},
@@ -54,44 +56,6 @@ pub struct Srs {
     params: Arc<ParamsKZG<Bn256>>,
     development: bool,
     origin: Option<SrsOrigin>,
-}
-
-/// The form a string was read from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SrsForm {
-    /// This project's own: what [`Srs::write`] writes.
-    Sealed,
-    /// The `.ptau` of snarkjs, as the perpetual powers of tau are published.
-    Ptau,
-    /// What halo2's `ParamsKZG::write` writes.
-    Raw,
-}
-
-/// The file a string was read from, to be shown and pinned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SrsOrigin {
-    /// Its form.
-    pub form: SrsForm,
-    /// SHA-256 of the whole file.
-    pub sha256: [u8; 32],
-    /// Logarithm of the number of powers that the file could have given.
-    pub k: u32,
-}
-
-/// How far [`Srs::open`] has come. Of a large string each step takes minutes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SrsProgress {
-    /// Reading the file.
-    Reading {
-        /// Bytes read.
-        bytes: u64,
-        /// Bytes of the whole file.
-        of: u64,
-    },
-    /// Computing the Lagrange form: some `k / 2` multiplications for each of the 2^k points.
-    Lagrange,
-    /// Checking that the points are powers of one secret.
-    Checking,
 }
 
 /// What a file of any form holds, once it is cut to size.
@@ -171,10 +135,8 @@ impl Srs {
                 let (available, srs) = Self::decode(sealed.body(), Some(k_needed), progress)?;
                 (SrsForm::Sealed, available, srs)
             }
-            Content::Powers(form, powers) => (form, powers.available, Self::assemble(powers, progress)?),
+            Content::Powers(form, powers) => (form, powers.available, Self::assemble(*powers, progress)?),
         };
-        progress(SrsProgress::Checking);
-        srs.check_structure()?;
         Ok(Self { origin: Some(SrsOrigin { form, sha256, k: available }), ..srs })
     }
 
@@ -186,9 +148,7 @@ impl Srs {
     /// Reads a file that [`Self::write`] wrote, and checks hash, points and structure.
     pub fn read(path: &Path) -> Result<Self, SrsError> {
         let sealed = Sealed::read(MAGIC, KIND, path)?;
-        let (_, srs) = Self::decode(sealed.body(), None, &mut |_| ())?;
-        srs.check_structure()?;
-        Ok(srs)
+        Ok(Self::decode(sealed.body(), None, &mut |_| ())?.1)
     }
 
     /// Writes the string with its mark and its hash.
@@ -224,28 +184,22 @@ impl Srs {
         Ok(Self { params: Arc::new(params), ..self.clone() })
     }
 
-    /// Checks that the string begins with the usual generators and that its secret is not 1, and by random combinations that
-    /// the points are `G, sG, s^2 G, ...` of the `s` in the second group and that the Lagrange form belongs to them. A wrong string passes with probability 2^-240.
+    /// Checks that the string begins with the usual generators and that its secret is not 1, and by random combinations
+    /// that the points are `G, sG, s^2 G, ...` of the `s` in the second group and that the Lagrange form belongs to them. A
+    /// wrong string passes with probability 2^-240.
     pub fn check_structure(&self) -> Result<(), SrsError> {
-        let powers = self.params.get_g();
-        let (g2, s_g2) = (self.params.g2(), self.params.s_g2());
-        check_ends(powers, g2, s_g2)?;
-        let combination: Vec<Fr> = (0..powers.len()).map(|_| Fr::random(OsRng)).collect();
-        let all_but_one = powers.len() - 1;
-        let kernels = CpuAccelerator;
-        let lower = kernels.msm(&combination[..all_but_one], &powers[..all_but_one])?.to_affine();
-        let upper = kernels.msm(&combination[..all_but_one], &powers[1..])?.to_affine();
-        if Bn256::pairing(&lower, &s_g2) != Bn256::pairing(&upper, &g2) {
-            return Err(SrsError::Structure);
-        }
-        let committed = kernels.msm(&combination, powers)?;
-        let mut evaluations = combination;
-        kernels.ntt(&mut evaluations, root_of_unity(self.k()), self.k())?;
-        let evaluations = EvaluationDomain::new(1, self.k()).lagrange_from_vec(evaluations);
-        if self.params.commit_lagrange(&evaluations, Blind::default()) != committed {
-            return Err(SrsError::Structure);
-        }
-        Ok(())
+        check_powers(self.params.get_g(), self.params.g2(), self.params.s_g2())?;
+        self.check_lagrange()
+    }
+
+    /// Commits to one polynomial in both forms.
+    fn check_lagrange(&self) -> Result<(), SrsError> {
+        let mut values = random_combination(1 << self.k());
+        let committed = CpuAccelerator.msm(&values, self.params.get_g())?;
+        CpuAccelerator.ntt(&mut values, root_of_unity(self.k()), self.k())?;
+        let evaluations = EvaluationDomain::new(1, self.k()).lagrange_from_vec(values);
+        let of_lagrange = self.params.commit_lagrange(&evaluations, Blind::default());
+        if of_lagrange == committed { Ok(()) } else { Err(SrsError::Structure) }
     }
 
     pub(crate) fn params(&self) -> &ParamsKZG<Bn256> {
@@ -284,32 +238,35 @@ impl Srs {
         Ok((k, srs))
     }
 
-    /// The string of points that were read one by one.
+    /// The string of points that were read one by one, once they are found to be one.
     fn assemble(powers: Powers, progress: &mut dyn FnMut(SrsProgress)) -> Result<Self, SrsError> {
         let Powers { g, lagrange, g2, s_g2, .. } = powers;
-        // Cheap, and what follows is not.
-        check_ends(&g, g2, s_g2)?;
+        progress(SrsProgress::Checking);
+        // First, for the Lagrange form takes a hundred times as long.
+        check_powers(&g, g2, s_g2)?;
         if lagrange.is_none() {
             progress(SrsProgress::Lagrange);
         }
         let k = g.len().ilog2();
         let params = verifier_params(k, g[0], g2, s_g2).from_parts(k, g, lagrange, g2, s_g2);
         let development = has_development_secret(g2, s_g2);
-        Ok(Self { params: Arc::new(params), development, origin: None })
+        let srs = Self { params: Arc::new(params), development, origin: None };
+        srs.check_lagrange()?;
+        Ok(srs)
     }
 }
 
 /// What was read, before the hash is known to be right.
 enum Content {
     Sealed(Vec<u8>),
-    Powers(SrsForm, Powers),
+    Powers(SrsForm, Box<Powers>),
 }
 
 impl Content {
     fn read(source: &mut Source<'_>, k_needed: u32) -> Result<Self, SrsError> {
         let first: [u8; 4] = source.array()?;
         if first == *ptau::MAGIC {
-            return Ok(Self::Powers(SrsForm::Ptau, ptau::read(source, k_needed)?));
+            return Ok(Self::Powers(SrsForm::Ptau, Box::new(ptau::read(source, k_needed)?)));
         }
         if MAGIC.starts_with(&first) {
             if source.length() > FILE_BYTES_MAX {
@@ -317,7 +274,8 @@ impl Content {
             }
             return Ok(Self::Sealed([first.as_slice(), &source.rest()?].concat()));
         }
-        Ok(Self::Powers(SrsForm::Raw, raw::read(source, u32::from_le_bytes(first), k_needed)?))
+        let powers = raw::read(source, u32::from_le_bytes(first), k_needed)?;
+        Ok(Self::Powers(SrsForm::Raw, Box::new(powers)))
     }
 }
 
@@ -335,6 +293,21 @@ pub const fn local_chain(chain_id: u64) -> bool {
 
 fn check_size(k: u32) -> Result<(), SrsError> {
     if (1..=K_MAX).contains(&k) { Ok(()) } else { Err(SrsError::Size(k)) }
+}
+
+/// Whether points are `G, sG, s^2 G, ...` of the secret in the second group, by one random combination and two pairings.
+fn check_powers(powers: &[G1Affine], g2: G2Affine, s_g2: G2Affine) -> Result<(), SrsError> {
+    check_ends(powers, g2, s_g2)?;
+    let all_but_one = powers.len() - 1;
+    let combination = random_combination(all_but_one);
+    let lower = CpuAccelerator.msm(&combination, &powers[..all_but_one])?.to_affine();
+    let upper = CpuAccelerator.msm(&combination, &powers[1..])?.to_affine();
+    let are_powers = Bn256::pairing(&lower, &s_g2) == Bn256::pairing(&upper, &g2);
+    if are_powers { Ok(()) } else { Err(SrsError::Structure) }
+}
+
+fn random_combination(terms: usize) -> Vec<Fr> {
+    (0..terms).map(|_| Fr::random(OsRng)).collect()
 }
 
 /// What can be seen without a pairing: the generators, and that the secret is neither 0 nor 1 nor outside the group.

@@ -38,7 +38,7 @@ fn a_file_is_opened_by_path_and_by_the_hash_it_should_have() {
     assert_eq!(srs.origin().unwrap().sha256, hash);
     let of = REAL.len() as u64;
     assert!(told.contains(&SrsProgress::Reading { bytes: of, of }));
-    assert_eq!(told[told.len() - 2..], [SrsProgress::Lagrange, SrsProgress::Checking]);
+    assert_eq!(told[told.len() - 2..], [SrsProgress::Checking, SrsProgress::Lagrange]);
 
     // The first use of a ceremony's file leaves this project's own form behind, which is the same for everyone.
     let [one, other] = ["one", "other"].map(|name| directory.path().join(name));

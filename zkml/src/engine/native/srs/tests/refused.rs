@@ -9,6 +9,8 @@ const K: u32 = 3;
 /// Bytes before the content of the first section's, the header.
 const BEFORE_HEADER: usize = 12 + 12;
 
+type Bend = fn(&mut [G1Affine], &mut [G2Affine]);
+
 fn good() -> Files {
     Files::of_secret(Fr::from(7), K)
 }
@@ -223,7 +225,7 @@ fn other_generators_and_secrets_that_are_none() {
 /// Proper points in the wrong places, or one that is another: only the structure tells.
 #[test]
 fn points_that_are_no_powers() {
-    let bends: [fn(&mut Vec<G1Affine>, &mut Vec<G2Affine>); 5] = [
+    let bends: [Bend; 5] = [
         |g1, _| g1.swap(2, 3),
         |g1, _| g1[4] = (g1[4] + g1[4]).to_affine(),
         |g1, _| g1[7] = -g1[7],
