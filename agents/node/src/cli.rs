@@ -242,6 +242,49 @@ pub struct SentinelArgs {
     pub qdrant: Option<String>,
 }
 
+/// What the circuits and their keys are made for and from.
+#[derive(Debug, Clone, Default, Args)]
+pub struct CircuitArgs {
+    /// Reference string of a ceremony: a `.ptau` file of snarkjs, or a raw one of halo2. Without it keys come from the
+    /// development string, whose secret is public: right for a local chain, refused on every other.
+    #[arg(long, env = "HYGEIA_SRS")]
+    pub srs: Option<PathBuf>,
+    /// SHA-256 that the file must have (hex). What is made of a file pinned in this way is kept beside the keys.
+    #[arg(long, env = "HYGEIA_SRS_SHA256", requires = "srs", value_parser = sha256)]
+    pub srs_sha256: Option<[u8; 32]>,
+    /// What the circuit of alerts is chosen for: the quickest proof, or the cheapest verification on chain.
+    #[arg(long, env = "HYGEIA_GOAL", value_enum, default_value_t = CircuitGoal::Latency)]
+    pub goal: CircuitGoal,
+}
+
+/// What a circuit is chosen for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum CircuitGoal {
+    /// The quickest proof.
+    #[default]
+    Latency,
+    /// The cheapest verification on chain.
+    Gas,
+}
+
+impl From<CircuitGoal> for hygeia_zkml::Goal {
+    fn from(goal: CircuitGoal) -> Self {
+        match goal {
+            CircuitGoal::Latency => Self::Latency,
+            CircuitGoal::Gas => Self::Gas,
+        }
+    }
+}
+
+/// Reads a SHA-256.
+fn sha256(text: &str) -> Result<[u8; 32], String> {
+    let mut hash = [0; 32];
+    match hex::decode_to_slice(text.trim_start_matches("0x"), &mut hash) {
+        Ok(()) => Ok(hash),
+        Err(_) => Err("32 bytes in hex are needed".to_owned()),
+    }
+}
+
 /// Settings of the prover.
 #[derive(Debug, Clone, Args)]
 pub struct ProverArgs {
@@ -261,6 +304,9 @@ pub struct ProverArgs {
     /// Prove alerts only, and leave the audits to another prover.
     #[arg(long, env = "HYGEIA_NO_AUDIT")]
     pub no_audit: bool,
+    /// Reference string and goal of the circuits.
+    #[command(flatten)]
+    pub circuit: CircuitArgs,
 }
 
 /// Reads how many windows an audit holds.
@@ -502,6 +548,12 @@ pub struct KeysArgs {
     /// Where keys are kept.
     #[arg(long, env = "HYGEIA_KEYS_DIR", default_value = ".hygeia/keys")]
     pub keys_dir: PathBuf,
+    /// Also make the keys of audits that hold about so many windows: a power of two from 64 to 4096.
+    #[arg(long, value_parser = audit_windows)]
+    pub audit_windows: Option<usize>,
+    /// Reference string and goal of the circuits.
+    #[command(flatten)]
+    pub circuit: CircuitArgs,
 }
 
 /// Whose verifier contract.
@@ -519,6 +571,9 @@ pub struct GenVerifierArgs {
     /// Write the verifier of audits that hold about so many windows, instead of that of alerts.
     #[arg(long, value_parser = audit_windows)]
     pub audit_windows: Option<usize>,
+    /// Reference string and goal of the circuit.
+    #[command(flatten)]
+    pub circuit: CircuitArgs,
 }
 
 /// Where and how to deploy.
@@ -539,4 +594,46 @@ pub struct DeployArgs {
     /// Where to write the contracts' addresses.
     #[arg(long, default_value = "deployment.json")]
     pub out: PathBuf,
+    /// Leave out the verifier of the shipped model's development keys, which only a local chain may accept.
+    #[arg(long)]
+    pub no_verifier: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prover(arguments: &[&str]) -> Result<ProverArgs, clap::Error> {
+        let line = ["hygeia", "prover"].iter().chain(arguments);
+        Cli::try_parse_from(line).map(|cli| match cli.command {
+            Command::Prover { prover, .. } => prover,
+            _ => unreachable!("the line names the prover"),
+        })
+    }
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        use clap::CommandFactory as _;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn audits_hold_a_power_of_two() {
+        assert_eq!(prover(&[]).unwrap().audit_windows, 256);
+        for (windows, is_taken) in
+            [("64", true), ("4096", true), ("32", false), ("8192", false), ("100", false), ("x", false)]
+        {
+            let parsed = prover(&["--audit-windows", windows]).map(|args| args.audit_windows.to_string());
+            assert_eq!(parsed.is_ok_and(|parsed| parsed == windows), is_taken, "{windows}");
+        }
+    }
+
+    #[test]
+    fn a_hash_pins_a_file_that_is_named() {
+        let hash = "ab".repeat(32);
+        let parsed = prover(&["--srs", "string.ptau", "--srs-sha256", &hash]).unwrap();
+        assert_eq!(parsed.circuit.srs_sha256, Some([0xab; 32]));
+        assert!(prover(&["--srs-sha256", &hash]).is_err(), "no file to pin");
+        assert!(prover(&["--srs", "string.ptau", "--srs-sha256", &hash[1..]]).is_err());
+    }
 }

@@ -30,9 +30,11 @@ pub fn command(args: &GenVerifierArgs) -> Result<()> {
     }
 }
 
-fn of_alerts(args: &GenVerifierArgs, model: &ModelPackage, keys: &Path) -> Result<()> {
-    let config = EngineConfig::default();
-    let engine = NativeEngine::open_development(model.network(), model.schema().hash(), keys, &config)?;
+fn of_alerts(args: &GenVerifierArgs, model: &ModelPackage, scratch: &Path) -> Result<()> {
+    let config = EngineConfig { goal: args.circuit.goal.into(), ..EngineConfig::default() };
+    let k = NativeEngine::plan(model.network(), config.goal)?.k;
+    let srs = keys::reference_string(k, scratch, &args.circuit)?;
+    let engine = NativeEngine::new(model.network(), model.schema().hash(), &srs, &config)?;
     write(&args.out, &hygeia_zkml::contract::verifier_solidity(engine.verifying_key())?)?;
     match &args.proof {
         Some(path) => write(path, &pretty(&alert_sample(model, &engine)?)?),
@@ -40,10 +42,10 @@ fn of_alerts(args: &GenVerifierArgs, model: &ModelPackage, keys: &Path) -> Resul
     }
 }
 
-fn of_audits(args: &GenVerifierArgs, model: &ModelPackage, windows: usize, keys: &Path) -> Result<()> {
+fn of_audits(args: &GenVerifierArgs, model: &ModelPackage, windows: usize, scratch: &Path) -> Result<()> {
     let plan = keys::audit_plan(model.network(), windows)?;
     let config = EngineConfig::default();
-    let srs = hygeia_zkml::Srs::development_cached(plan.k, keys)?;
+    let srs = keys::reference_string(plan.k, scratch, &args.circuit)?;
     let keys = AuditKeys::generate(model.network(), model.schema().hash(), &plan, &srs, &config)?;
     write(&args.out, &audit::verifier_solidity(keys.verifying_key())?)?;
     match &args.proof {

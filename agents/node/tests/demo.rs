@@ -36,6 +36,15 @@ async fn the_demo_triggers_care_and_says_so_in_json() {
         assert!(summary["alert_latency_ms"][field].is_u64(), "{field} in {summary}");
     }
     assert_eq!(summary["order_holds"], true);
+    let audit = &summary["audit"];
+    for field in ["windows", "receipts"] {
+        assert_eq!(audit[field], summary["scored"], "every inference is audited: {audit}");
+    }
+    assert_eq!(audit["verified_on_chain"], audit["batches"], "{audit}");
+    assert!(audit["batches"].as_u64().is_some_and(|batches| batches > 0), "{audit}");
+    for field in ["gas", "wall_us_per_window", "cpu_us_per_window", "twins_refused"] {
+        assert!(audit[field].as_u64().is_some_and(|n| n > 0), "{field} in {audit}");
+    }
     for trigger in summary["triggers"].as_array().unwrap() {
         let at = |name: &str| trigger[name].as_u64().unwrap();
         assert!(at("alerted_at_ms") <= at("proved_at_ms"), "the alert did not wait for its proof: {trigger}");

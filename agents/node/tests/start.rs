@@ -8,6 +8,7 @@ use std::process::Output;
 
 use hygeia_inference::package::{ModelPackage, PackageParts};
 use hygeia_node::cli::Role;
+use hygeia_node::demo::processes::{Anvil, NatsServer};
 use tokio::process::Command;
 
 /// An address of the loopback interface where nothing listens.
@@ -78,6 +79,52 @@ async fn a_role_that_cannot_start_says_why() {
         assert!(said.contains(&hash) && said.contains("refused"), "{said}");
     }
     network.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_of_the_development_string_are_refused_off_local_chains() {
+    let dir = tempfile::tempdir().unwrap();
+    let tools = support::tools();
+    let nats = NatsServer::start(&tools, &dir.path().join("nats")).await.unwrap();
+    let signer = dir.path().join("signer.key");
+    // The first of the accounts that anvil gives coins to.
+    std::fs::write(&signer, "ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80").unwrap();
+    for (chain_id, is_local) in [(5, false), (1_337, true)] {
+        let of_chain = dir.path().join(chain_id.to_string());
+        let anvil = Anvil::start_as(&tools, &of_chain, 1_700_000_000, chain_id).await.unwrap();
+        let deployment = of_chain.join("deployment.json");
+        let deploy = |more: &'static [&'static str]| {
+            let arguments =
+                ["deploy", "--chain", anvil.url(), "--signer-key-file", text(&signer), "--out", text(&deployment)];
+            let arguments: Vec<String> = arguments.iter().chain(more).map(|&argument| argument.to_owned()).collect();
+            async move { hygeia(&arguments.iter().map(String::as_str).collect::<Vec<_>>()).await }
+        };
+        let deployed = deploy(&[]).await;
+        assert_eq!(deployed.status.success(), is_local, "{}", String::from_utf8_lossy(&deployed.stderr));
+        if !is_local {
+            let said = last_words(&deployed);
+            assert!(said.contains("chain 5") && said.contains("--srs") && said.contains("--no-verifier"), "{said}");
+            assert!(!deployment.exists(), "nothing is deployed before it is refused");
+            assert!(deploy(&["--no-verifier"]).await.status.success(), "the contracts hold no key");
+        }
+
+        let prover = [
+            "prover",
+            "--nats",
+            nats.url(),
+            "--chain",
+            anvil.url(),
+            "--deployment",
+            text(&deployment),
+            "--patience-s",
+            "1",
+        ];
+        let said = last_words(&hygeia(&prover).await);
+        assert_eq!(said.contains("--srs"), !is_local, "{said}");
+        assert_eq!(said.contains("no active policy"), is_local, "on a local chain it goes on: {said}");
+        anvil.stop().await;
+    }
+    nats.stop().await;
 }
 
 /// The shipped model with one word of its card changed: another content, another hash.

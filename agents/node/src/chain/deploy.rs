@@ -5,6 +5,7 @@ use alloy::primitives::{Address, Bytes, U256};
 use alloy::providers::Provider;
 use alloy::rpc::types::TransactionRequest;
 use alloy::sol_types::SolValue;
+use anyhow::Context as _;
 use hygeia_policies::care_coordinator::ICareCoordinator::Wiring;
 use hygeia_policies::hygeia_governor::HygeiaGovernor::Rules;
 use hygeia_policies::{
@@ -208,11 +209,17 @@ pub async fn command(args: &crate::cli::DeployArgs) -> anyhow::Result<()> {
     let holder = args.holder.unwrap_or(deployer);
     let founding = Founding::standard(holder, args.guardian.unwrap_or(holder));
     let chain = Chain::connect(&args.chain, &[signer], std::time::Duration::from_secs(20)).await?;
+    crate::keys::allow_on(chain.chain_id, !args.no_verifier).context(
+        "the generated verifier of the shipped model is not deployed; deploy the contracts alone with --no-verifier, and \
+         a verifier that `hygeia gen-verifier --srs FILE` writes",
+    )?;
     eprintln!("deploying to chain {}: tokens to {holder}, guardian {}", chain.chain_id, founding.guardian);
     let deployment = deploy(&chain, deployer, &founding).await?;
-    let verifier = deploy_verifier(&chain, deployer).await?;
+    if !args.no_verifier {
+        eprintln!("verifier of the shipped model at {}", deploy_verifier(&chain, deployer).await?);
+    }
     deployment.save(&args.out)?;
     println!("{}", serde_json::to_string_pretty(&deployment)?);
-    eprintln!("verifier of the shipped model at {verifier}; addresses written to {}", args.out.display());
+    eprintln!("addresses written to {}", args.out.display());
     Ok(())
 }

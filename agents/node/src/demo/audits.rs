@@ -52,9 +52,9 @@ pub struct Audited {
 }
 
 /// Orders what is left, waits until everything scored is proved, and checks it.
-pub async fn run(network: &Network, observer: &Observer, dir: &Path, stop: &CancellationToken) -> Result<Audited> {
+pub async fn run(network: &mut Network, observer: &Observer, dir: &Path, stop: &CancellationToken) -> Result<Audited> {
     let model = B32::new(network.model_hash);
-    wait(&network.bus, &model, observer, stop).await?;
+    wait(network, &model, observer, stop).await?;
     let batches: Vec<AuditedBatch> = read(&network.bus, Stream::Audits).await?;
     let receipts: Vec<WindowReceipt> = read(&network.bus, Stream::Audits).await?;
     let lines: Vec<ScoredWindow> = read(&network.bus, Stream::Ledger).await?;
@@ -88,10 +88,10 @@ fn save(dir: &Path, batches: &[AuditedBatch], receipts: &[WindowReceipt]) -> Res
 }
 
 /// Waits for the last proof, asking for the windows that are left to be ordered.
-async fn wait(bus: &Bus, model: &B32, observer: &Observer, stop: &CancellationToken) -> Result<()> {
+async fn wait(network: &mut Network, model: &B32, observer: &Observer, stop: &CancellationToken) -> Result<()> {
     let mut last = (Instant::now(), 0);
     let mut said = Instant::now();
-    collect::flush(bus, model).await?;
+    collect::flush(&network.bus, model).await?;
     loop {
         let seen = observer.look();
         if seen.audited >= seen.scored {
@@ -108,7 +108,10 @@ async fn wait(bus: &Bus, model: &B32, observer: &Observer, stop: &CancellationTo
             said = Instant::now();
             eprintln!("  {} of {} inferences proved in audit mode", seen.audited, seen.scored);
             // A request is not stored: one that came while the prover was away is lost.
-            collect::flush(bus, model).await?;
+            collect::flush(&network.bus, model).await?;
+        }
+        if let Some(role) = network.ended_roles().first() {
+            bail!("the {} ended; its own words are in {}", role.name(), network.log_of(*role).display());
         }
         tokio::select! {
             () = stop.cancelled() => bail!("stopped before every inference was proved"),

@@ -2,6 +2,7 @@
 
 use alloy::primitives::{Address, B256, I256, U256, keccak256};
 use anyhow::{Context, Result};
+use hygeia_inference::metrics::AlertBudget;
 use hygeia_inference::package::ModelPackage;
 use hygeia_policies::{
     CarePool, ChangeControl, Evidence, HygeiaToken, ModelCommitment, ModelRegistry, OracleRegistry, PolicyRegistry,
@@ -31,6 +32,9 @@ const STARTS_PER_DAY_MAX: u32 = 1_000;
 const OPEN_MAX: u32 = (POOL_TOKENS / BENEFIT_TOKENS) as u32;
 /// Time an arbiter has for a disputed case.
 const ARBITRATION_S: u32 = 5 * 86_400;
+
+/// What the ward is ready to answer, and so what sets the policy's threshold: alerts on one stay in five at most.
+const ALERT_BUDGET: AlertBudget = AlertBudget::StaysAlertedPercent(20);
 
 /// What the vote is about: the shipped model, a care policy on it, the hospital's oracle.
 pub struct Proposal {
@@ -66,13 +70,16 @@ impl Proposal {
             proofLength: u32::try_from(engine.verifying_key().proof_bytes())
                 .context("a proof is shorter than 4 GiB")?,
         };
+        let card = model.card();
         let change = ChangeControl {
-            modification: "First approval of the shipped sepsis risk model".to_owned(),
-            protocol: "Trained and evaluated as its model card says".to_owned(),
-            impact: "Alerts on stays at risk; no automatic treatment".to_owned(),
+            modification: card.change_control.modification.clone(),
+            protocol: card.change_control.protocol.clone(),
+            impact: card.change_control.impact.clone(),
         };
         let model_id = ids::model_id(&commitment);
-        let threshold = threshold.unwrap_or(model.card().operating_points.model.threshold);
+        let threshold = threshold
+            .or_else(|| card.operating_points.by_budget(ALERT_BUDGET))
+            .context("the model's card has no threshold for the ward's alert budget")?;
         let token = U256::from(10).pow(U256::from(18));
         let terms = PolicyTerms {
             modelId: model_id,

@@ -114,7 +114,7 @@ pub struct Setup<'a> {
     pub keys_dir: PathBuf,
     /// Qdrant server, if any.
     pub qdrant: Option<String>,
-    /// Threshold of the care policy; the model card's operating point when absent.
+    /// Threshold of the care policy; that of the ward's alert budget when absent.
     pub threshold: Option<i64>,
     /// More arguments of the prover.
     pub prover_arguments: Vec<String>,

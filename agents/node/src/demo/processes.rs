@@ -15,6 +15,9 @@ const STOP_PATIENCE: Duration = Duration::from_secs(5);
 /// Largest message the broker takes; a 10 MB observation must reach the decoder to be dead-lettered.
 const BROKER_PAYLOAD_BYTES_MAX: u32 = 16 * 1024 * 1024;
 
+/// Chain id of a local chain.
+const LOCAL_CHAIN_ID: u64 = 31_337;
+
 /// Where the programs lie that `cargo xtask setup` installed.
 #[derive(Debug, Clone)]
 pub struct Tools {
@@ -128,10 +131,16 @@ pub struct Anvil {
 impl Anvil {
     /// Starts the chain with its clock at `genesis_s` (seconds since the epoch); returns once it answers.
     pub async fn start(tools: &Tools, dir: &Path, genesis_s: u64) -> Result<Self> {
+        Self::start_as(tools, dir, genesis_s, LOCAL_CHAIN_ID).await
+    }
+
+    /// The same, with this chain id.
+    pub async fn start_as(tools: &Tools, dir: &Path, genesis_s: u64, chain_id: u64) -> Result<Self> {
         std::fs::create_dir_all(dir)?;
         let log = dir.join("anvil.log");
         let mut command = Command::new(tools.program("anvil"));
         command.args(["--port", "0", "--host", "127.0.0.1", "--accounts", "12", "--timestamp", &genesis_s.to_string()]);
+        command.args(["--chain-id", &chain_id.to_string()]);
         let mut process = Process::spawn("anvil", command, Some(&log))?;
         let started = Instant::now();
         while started.elapsed() < START_PATIENCE {

@@ -27,8 +27,9 @@ use crate::bus::{Job, WorkQueue};
 use crate::chain::registry::Registries;
 use crate::cli::ProverArgs;
 use crate::clock::now_ms;
+use crate::keys::{self, KeySettings};
+use crate::models;
 use crate::telemetry::Counter;
-use crate::{keys, models};
 
 /// Name of the queue all provers share.
 const QUEUE: &str = "prover";
@@ -65,11 +66,17 @@ impl ProveError {
 pub async fn run(site: Site, args: ProverArgs) -> Result<()> {
     let model = models::load(site.connect.model.as_deref())?;
     let chain = site.chain(None).await?;
+    keys::allow_on(chain.chain_id, args.circuit.srs.is_none())?;
+    let chain_id = chain.chain_id;
     let registries = Registries::watch(chain, site.deployment.clone(), site.stop.clone()).await?;
     wait_for_approval(&site, &registries, model.hash()).await?;
 
     tracing::info!(keys = %args.keys_dir.display(), "opening the proving keys (made when absent)");
-    let engine = keys::open_engine(&model, &args.keys_dir, args.threads).await?;
+    let settings =
+        KeySettings { keys_dir: args.keys_dir.clone(), threads: args.threads, circuit: args.circuit.clone() };
+    let engine = keys::open_alert_keys(&model, &settings).await?;
+    // A file may hold the development string too.
+    keys::allow_on(chain_id, engine.verifying_key().is_development())?;
     let approved = registries.models_of(model.hash());
     if !approved.iter().any(|m| m.verifying_key == engine.verifying_key_hash() && m.circuit == engine.circuit_hash()) {
         bail!(
@@ -82,7 +89,7 @@ pub async fn run(site: Site, args: ProverArgs) -> Result<()> {
     let alerts = OpenAlerts::default();
     let audits = match args.no_audit {
         true => None,
-        false => Some(Audits::new(site.clone(), model.clone(), &args)?),
+        false => Some(Audits::new(site.clone(), model.clone(), &args, settings)?),
     };
     let engine = Arc::new(engine);
     let prover = Prover { engine, model_hash: model.hash(), registries, site, alerts: alerts.clone() };

@@ -10,7 +10,6 @@ mod publish;
 mod windows;
 mod work;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
@@ -22,7 +21,7 @@ use tokio::sync::watch;
 
 use super::memory;
 use crate::cli::ProverArgs;
-use crate::keys;
+use crate::keys::{self, KeySettings};
 use crate::roles::Site;
 
 /// How many alerts are being proved. Audits begin only while there are none.
@@ -64,13 +63,12 @@ pub struct Audits {
     model: ModelPackage,
     plan: AuditPlan,
     rules: AuditRules,
-    keys_dir: PathBuf,
-    threads: usize,
+    settings: KeySettings,
 }
 
 impl Audits {
     /// Chooses the circuit. Refuses one that this machine could never hold.
-    pub fn new(site: Site, model: ModelPackage, args: &ProverArgs) -> Result<Self> {
+    pub fn new(site: Site, model: ModelPackage, args: &ProverArgs, settings: KeySettings) -> Result<Self> {
         let plan = keys::audit_plan(model.network(), args.audit_windows)?;
         let needed = memory::needed(&plan);
         if let Some(limit) = memory::look().map(|memory| memory.limit).filter(|&limit| limit < needed) {
@@ -83,7 +81,7 @@ impl Audits {
             );
         }
         let rules = AuditRules { windows_max: plan.slots, wait_ms: args.audit_wait_s.saturating_mul(1_000) };
-        Ok(Self { site, model, plan, rules, keys_dir: args.keys_dir.clone(), threads: args.threads })
+        Ok(Self { site, model, plan, rules, settings })
     }
 
     /// Collects and proves until the site stops.

@@ -30,7 +30,7 @@ const RETURN_PAUSE: Duration = Duration::from_secs(30);
 pub async fn run(audits: &Audits, alerts: OpenAlerts) -> Result<()> {
     let site = &audits.site;
     let started = Instant::now();
-    let opening = keys::open_audit_keys(&audits.model, &audits.keys_dir, &audits.plan, audits.threads);
+    let opening = keys::open_audit_keys(&audits.model, &audits.plan, &audits.settings);
     let keys = tokio::select! {
         () = site.stop.cancelled() => return Ok(()),
         keys = opening => Arc::new(keys?),
@@ -184,7 +184,7 @@ impl Worker<'_> {
         let own = self.keys.plan();
         match order.windows.len() {
             windows if windows <= own.slots => Ok(own.clone()),
-            windows => Ok(AuditPlan::for_windows(self.audits_of.model.network(), windows)?),
+            windows => Ok(keys::audit_plan_holding(self.audits_of.model.network(), windows)?),
         }
     }
 
@@ -193,9 +193,9 @@ impl Worker<'_> {
         if plan == *self.keys.plan() {
             return Ok(self.keys.clone());
         }
-        let Audits { model, keys_dir, threads, .. } = self.audits_of;
+        let Audits { model, settings, .. } = self.audits_of;
         tracing::info!(batch = %order.batch_id, windows = plan.slots, "the order is larger than --audit-windows; opening keys for it");
-        Ok(Arc::new(keys::open_audit_keys(model, keys_dir, &plan, *threads).await?))
+        Ok(Arc::new(keys::open_audit_keys(model, &plan, settings).await?))
     }
 
     /// Waits until there is memory for a proof; `false` when there is none within the patience, or the site stops.
