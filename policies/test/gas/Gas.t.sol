@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity ^0.8.28;
 
+import {stdJson} from "forge-std/StdJson.sol";
 import {ICareCoordinator} from "../../src/interfaces/ICareCoordinator.sol";
 import {IModelRegistry} from "../../src/interfaces/IModelRegistry.sol";
 import {IPolicyRegistry} from "../../src/interfaces/IPolicyRegistry.sol";
@@ -11,6 +12,8 @@ import {RealProof} from "../support/RealProof.sol";
 /// snapshots/Gas.json, and those with a limit are held to it.
 /// forge-config: default.isolate = true
 contract GasTest is RealProof {
+    using stdJson for string;
+
     uint256 private constant TRIGGER_MAX = 500_000;
     uint256 private constant TRIGGER_AUDITED_MAX = 350_000;
     /// The largest audit that zkml knows.
@@ -47,6 +50,19 @@ contract GasTest is RealProof {
         assertEq(audited.path.length, 12);
         send(audited);
         _requireUnder("triggerAudited, 4096 leaves, first of its policy", TRIGGER_AUDITED_MAX);
+    }
+
+    function test_recordAudit() public {
+        string memory vector = vm.readFile("generated/audit-proof.json");
+        bytes memory auditProof = vector.readBytes(".proof");
+        IModelRegistry.AuditBinding memory binding = auditBinding(uint32(vector.readUint(".leaves")));
+        binding.verifier = deployVerifier("generated/AuditVerifier.json");
+        binding.proofLength = uint32(auditProof.length);
+        vm.prank(address(timelock));
+        models.approveAuditVerifier(modelId, binding);
+        uint32 count = uint32(vector.readUint(".count"));
+        audits.recordAudit(modelId, binding.leaves, vector.readBytes32(".root"), count, auditProof);
+        vm.snapshotGasLastCall("Gas", "recordAudit, native proof");
     }
 
     function test_settlement() public {

@@ -148,6 +148,7 @@ abstract contract PowerDriver is Promises {
 
 /// @notice What nobody can do, whatever governance, guardian, oracles and holders do.
 /// forge-config: default.invariant.runs = 12
+/// forge-config: nightly.invariant.runs = 128
 contract PowerInvariants is PowerDriver {
     PowerHandler private handler;
 

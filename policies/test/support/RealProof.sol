@@ -22,7 +22,11 @@ abstract contract RealProof is AuditFixture {
     }
 
     function deployVerifier() internal returns (address target) {
-        bytes memory bytecode = vm.readFile("generated/Halo2Verifier.json").readBytes(".bytecode");
+        return deployVerifier("generated/Halo2Verifier.json");
+    }
+
+    function deployVerifier(string memory path) internal returns (address target) {
+        bytes memory bytecode = vm.readFile(path).readBytes(".bytecode");
         assembly ("memory-safe") {
             target := create(0, add(bytecode, 0x20), mload(bytecode))
         }
