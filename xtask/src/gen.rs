@@ -61,16 +61,19 @@ pub fn check(workspace: &Workspace, tools: &Tools, report: &mut Report) {
 
 fn settle(workspace: &Workspace, tools: &Tools, mode: Mode, report: &mut Report) {
     // The ABI comes before the verifier: the binary that writes the verifier is built from the ABI.
-    report.step("gen: contract ABI", || abi(workspace, mode));
+    report.step("gen: Poseidon library and audit vectors", || policies_tool(workspace, "poseidon-constants.mjs", mode));
+    report.step("gen: contract ABI", || policies_tool(workspace, "export-abi.mjs", mode));
+    report.step("gen: contract sizes", || policies_tool(workspace, "sizes.mjs", mode));
     report.step("gen: proof verifier contract", || verifier::settle_alert(workspace, tools, mode));
     report.step("gen: audit verifier contract", || verifier::settle_audit(workspace, tools, mode));
     report.step("gen: rendered manifests", || chart::settle(workspace, tools, mode));
     report.step("gen: dependency graph", || graph::settle(workspace, mode));
 }
 
-fn abi(workspace: &Workspace, mode: Mode) -> Result<()> {
+/// Runs a program of the contracts' own that writes committed files, or compares them.
+fn policies_tool(workspace: &Workspace, script: &str, mode: Mode) -> Result<()> {
     let mut node = std::process::Command::new("node");
-    node.arg("tools/export-abi.mjs").current_dir(workspace.path("policies"));
+    node.arg(Path::new("tools").join(script)).current_dir(workspace.path("policies"));
     if mode == Mode::Check {
         node.arg("--check");
     }
