@@ -17,7 +17,8 @@ use crate::clock::now_ms;
 use crate::roles::Site;
 use crate::telemetry::Gauge;
 
-/// Without a line for this long nothing more stands in the ledger.
+/// Without a line for this long nothing more stands in the ledger. Where lines come without such a pause, batches close by
+/// being full.
 const IDLE: Duration = Duration::from_millis(250);
 /// Orders read at the start to know which windows are ordered already. The full ones hold more windows than the collector
 /// remembers; many small ones hold those of the latest time at least.
@@ -81,8 +82,12 @@ impl<'a> Round<'a> {
             let mut orders = OrderedReader::open(&site.bus, Stream::AuditOrders, vec![subject.clone()], from).await?;
             loop {
                 let entry = orders.next().await?;
-                // Without an order that is read, its windows would be proved twice.
-                collector.ordered(&AuditOrder::decode(&entry.payload).context("a stored order cannot be read")?);
+                // Without an order that cannot be read, its windows would be proved twice.
+                let order = AuditOrder::decode(&entry.payload).context("a stored order cannot be read")?;
+                // One that no collector gave is put aside by whoever works on it, so it orders nothing.
+                if order.is_consistent() {
+                    collector.ordered(&order);
+                }
                 if entry.sequence >= last_order {
                     break;
                 }
