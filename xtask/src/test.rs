@@ -26,6 +26,7 @@ pub fn run(workspace: &Workspace, report: &mut Report) {
     report.step("contracts: format", || forge(workspace, &tools, &["fmt", "--check"]));
     report.step("contracts: build", || forge(workspace, &tools, &["build"]));
     report.step("contracts: test", || forge(workspace, &tools, &["test"]));
+    report.step("contracts: static analysis", || static_analysis(workspace, &tools));
     report.step("chart: lint, render, validate", || chart::check(workspace, &tools));
     r#gen::check(workspace, &tools, report);
     report.step("chart: fits the binary", || chart::fits_binary(workspace, &tools));
@@ -37,6 +38,16 @@ pub fn run(workspace: &Workspace, report: &mut Report) {
 /// Runs forge in the Foundry project. It compiles with the pinned npm compiler and reaches no network.
 pub fn forge(workspace: &Workspace, tools: &Tools, args: &[&str]) -> Result<()> {
     process::run(tools.command("forge").args(args).current_dir(workspace.path("policies")))
+}
+
+/// Runs slither over the contracts; each of its findings must be explained.
+fn static_analysis(workspace: &Workspace, tools: &Tools) -> Result<()> {
+    let programs = tools.root().join("bin");
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::env::join_paths(std::iter::once(programs).chain(std::env::split_paths(&path)))?;
+    let mut slither = tools.slither_python();
+    slither.arg("tools/slither.py").current_dir(workspace.path("policies")).env("PATH", path);
+    process::run(&mut slither)
 }
 
 fn cargo_test(workspace: &Workspace, tools: &Tools) -> Result<()> {

@@ -44,6 +44,11 @@ impl Tools {
         self.python_in("venv-onnx")
     }
 
+    /// The interpreter that has slither.
+    pub fn slither_python(&self) -> Command {
+        self.python_in("venv-slither")
+    }
+
     fn python_in(&self, environment: &str) -> Command {
         let mut command = Command::new(self.path(environment).join("bin/python"));
         // A program of this project is never to pick up packages from the user's own environment.
@@ -91,6 +96,7 @@ fn all(workspace: &Workspace) -> Vec<Box<dyn Tool>> {
         Box::new(python::clif_demo(workspace)),
         Box::new(python::kubectl_helm(workspace)),
         Box::new(python::onnx(workspace)),
+        Box::new(python::slither(workspace)),
         Box::new(npm::Modules::new(workspace)),
         Box::new(npm::Foundry::new(workspace)),
     ]

@@ -45,6 +45,17 @@ pub fn onnx(workspace: &Workspace) -> Environment {
     }
 }
 
+/// The static analyser of the contracts.
+pub fn slither(workspace: &Workspace) -> Environment {
+    Environment {
+        name: "slither",
+        what: "slither",
+        folder: "venv-slither",
+        requirements: workspace.path("xtask/requirements/slither.txt"),
+        probe: "import slither, pip",
+    }
+}
+
 impl Environment {
     fn python(&self, tools: &Tools) -> Command {
         tools.python_in(self.folder)

@@ -6,21 +6,24 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use alloy::network::TransactionBuilder;
-use alloy::primitives::{Address, Bytes};
+use alloy::primitives::{Address, B256, Bytes};
 use alloy::providers::Provider;
 use alloy::rpc::types::TransactionRequest;
+use alloy::sol_types::SolCall;
 use anyhow::{Context, Result, bail};
-use hygeia_protocol::bytes::B32;
+use hygeia_policies::AuditLedger;
+use hygeia_policies::audit_ledger::AuditLedger::recordAuditCall;
+use hygeia_protocol::bytes::{B32, HexBytes};
 use hygeia_protocol::message::{AuditedBatch, Inclusion, Message, ScoredWindow, WindowReceipt};
 use hygeia_protocol::subject::Stream;
-use hygeia_zkml::audit::{self, AuditPublic, AuditReceipt};
+use hygeia_zkml::audit::{AuditPublic, AuditReceipt};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::network::Network;
 use super::observer::Observer;
 use crate::bus::{Bus, Entry, OrderedReader};
-use crate::chain::{deploy, governance};
+use crate::chain::governance;
 use crate::roles::prover::audit::collect;
 
 /// Without another window proved for this long, the audit counts as stuck.
@@ -37,7 +40,7 @@ pub struct Audited {
     pub windows: u64,
     /// Proofs, each of a batch.
     pub batches: u64,
-    /// Proofs that the verifier contract accepted in a transaction, while it refused each tampered twin.
+    /// Audits that the ledger recorded in a transaction and has, while it refused each tampered twin.
     pub verified_on_chain: u64,
     /// Median gas of such a transaction.
     pub gas: Option<u64>,
@@ -179,41 +182,62 @@ fn twins(inclusion: &Inclusion) -> [Inclusion; 3] {
     ]
 }
 
-/// Has the generated contract verify each proof in a transaction, and asks it about tampered twins.
+/// Has the ledger record each audit in a transaction, for which the generated contract verifies its proof, and asks it
+/// about tampered twins.
 async fn verify_on_chain(network: &Network, batches: &[AuditedBatch], audited: &mut Audited) -> Result<()> {
     let sender = network.accounts.deployer.address();
-    let verifier = deploy::deploy_audit_verifier(&network.chain, sender).await?;
     let mut gas = Vec::new();
     for batch in batches {
-        let data = calldata(batch)?;
-        let mined =
-            governance::send(&network.chain, sender, data.clone(), verifier, "verifying an audit on chain").await?;
-        gas.push(mined.gas_used);
+        // Before the audit itself is recorded, so that none is refused for standing there already.
         let mut is_refused = true;
-        // Root, count, and a byte within the proof.
-        for place in [31, 63, 100] {
-            is_refused &= !accepts(network, sender, verifier, flipped(&data, place)).await;
+        for twin in tampered(batch) {
+            is_refused &= !accepts(network, sender, record(network, &twin)).await;
         }
-        audited.verified_on_chain += u64::from(is_refused);
+        let data = record(network, batch);
+        let ledger = network.deployment.audit_ledger;
+        let mined = governance::send(&network.chain, sender, data, ledger, "recording an audit on chain").await?;
+        gas.push(mined.gas_used);
+        let held = AuditLedger::new(ledger, &network.chain.provider)
+            .auditOf(network.model_id, B256::from(*batch.root.as_bytes()))
+            .call()
+            .await
+            .context("reading an audit back")?;
+        audited.verified_on_chain += u64::from(is_refused && held.count == batch.count);
     }
     gas.sort_unstable();
     audited.gas = gas.get(gas.len() / 2).copied();
     Ok(())
 }
 
-async fn accepts(network: &Network, from: Address, verifier: Address, data: Bytes) -> bool {
-    let request = TransactionRequest::default().with_from(from).with_to(verifier).with_input(data);
+/// The call that has the ledger record an audit of the approved model.
+fn record(network: &Network, batch: &AuditedBatch) -> Bytes {
+    let call = recordAuditCall {
+        modelId: network.model_id,
+        leaves: batch.leaves,
+        root: B256::from(*batch.root.as_bytes()),
+        count: batch.count,
+        proof: batch.proof.as_slice().to_vec().into(),
+    };
+    call.abi_encode().into()
+}
+
+async fn accepts(network: &Network, from: Address, data: Bytes) -> bool {
+    let request =
+        TransactionRequest::default().with_from(from).with_to(network.deployment.audit_ledger).with_input(data);
     network.chain.provider.call(request).await.is_ok()
 }
 
-fn calldata(batch: &AuditedBatch) -> Result<Bytes> {
-    let public = AuditPublic::new(*batch.root.as_bytes(), batch.count).context("a root is below the modulus")?;
-    Ok(audit::calldata(&public, batch.proof.as_slice()).into())
-}
-
-fn flipped(data: &Bytes, place: usize) -> Bytes {
-    let flip = |(at, byte): (usize, &u8)| if at == place { byte ^ 1 } else { *byte };
-    data.iter().enumerate().map(flip).collect::<Vec<u8>>().into()
+/// Another root, another count, and a proof with a byte changed.
+fn tampered(batch: &AuditedBatch) -> [AuditedBatch; 3] {
+    let mut root = *batch.root.as_bytes();
+    root[31] ^= 1;
+    let mut proof = batch.proof.as_slice().to_vec();
+    proof[36] ^= 1;
+    [
+        AuditedBatch { root: B32::new(root), ..batch.clone() },
+        AuditedBatch { count: batch.count - 1, ..batch.clone() },
+        AuditedBatch { proof: HexBytes::new(proof), ..batch.clone() },
+    ]
 }
 
 /// All messages of one type in a stream that holds several.

@@ -5,8 +5,8 @@ use anyhow::{Context, Result};
 use hygeia_inference::metrics::AlertBudget;
 use hygeia_inference::package::ModelPackage;
 use hygeia_policies::{
-    CarePool, ChangeControl, Evidence, HygeiaToken, ModelCommitment, ModelRegistry, OracleRegistry, PolicyRegistry,
-    PolicyTerms, ServiceBinding, ids,
+    AuditBinding, CarePool, ChangeControl, Evidence, HygeiaToken, ModelCommitment, ModelRegistry, OracleRegistry,
+    PolicyRegistry, PolicyTerms, ServiceBinding, ids,
 };
 use hygeia_zkml::engine::Engine as _;
 use hygeia_zkml::engine::native::NativeEngine;
@@ -43,19 +43,22 @@ pub struct Proposal {
     evidence: Evidence,
     change: ChangeControl,
     terms: PolicyTerms,
+    audits: Option<AuditBinding>,
     oracle: Address,
     /// Identifier the model will have.
     pub model_id: B256,
 }
 
 impl Proposal {
-    /// The proposal to approve `model` under the keys of `engine`, verified by the contract at `verifier`.
+    /// The proposal to approve `model` under the keys of `engine`, verified by the contract at `verifier`, and what verifies
+    /// its audits.
     pub fn new(
         model: &ModelPackage,
         engine: &NativeEngine,
         verifier: Address,
         accounts: &Accounts,
         threshold: Option<i64>,
+        audits: Option<AuditBinding>,
     ) -> Result<Self> {
         let commitment = ModelCommitment {
             modelHash: B256::from(model.hash()),
@@ -100,6 +103,7 @@ impl Proposal {
             evidence: evidence(model)?,
             change,
             terms,
+            audits,
             oracle: accounts.oracle.address(),
             model_id,
         })
@@ -121,14 +125,19 @@ impl Proposal {
             self.evidence.clone(),
             self.change.clone(),
         );
-        vec![
+        let mut calls = vec![
             Call { target: deployment.model_registry, data: approve_model.calldata().clone() },
             Call {
                 target: deployment.policy_registry,
                 data: policies.approvePolicy(self.terms.clone()).calldata().clone(),
             },
             Call { target: deployment.oracle_registry, data: oracles.admitOracle(self.oracle).calldata().clone() },
-        ]
+        ];
+        if let Some(binding) = &self.audits {
+            let approve_audits = models.approveAuditVerifier(self.model_id, binding.clone());
+            calls.push(Call { target: deployment.model_registry, data: approve_audits.calldata().clone() });
+        }
+        calls
     }
 
     /// What voters read.

@@ -34,6 +34,8 @@ const SETTLE_PATIENCE: Duration = Duration::from_secs(90);
 const QUIET: Duration = Duration::from_secs(2);
 /// How often a role that ended by itself is started again before the demo gives up.
 const RESTARTS_MAX: u32 = 3;
+/// Windows of an audit, as the prover takes them when nobody says otherwise; the generated contract is for them.
+const AUDIT_WINDOWS: usize = 256;
 /// State of an open trigger in the coordinator's storage.
 const TRIGGER_OPEN: u8 = 1;
 
@@ -62,6 +64,7 @@ pub async fn run(args: &DemoArgs, stop: CancellationToken) -> Result<bool> {
         qdrant: args.qdrant.clone(),
         threshold: None,
         prover_arguments: Vec::new(),
+        audit_windows: Some(AUDIT_WINDOWS),
     };
     let mut say = step;
     let founding = Network::found(setup, &mut say);

@@ -10,7 +10,7 @@ use alloy::providers::ext::AnvilApi;
 use alloy::signers::local::PrivateKeySigner;
 use anyhow::{Context, Result};
 use hygeia_inference::package::ModelPackage;
-use hygeia_policies::MandateRegistry;
+use hygeia_policies::{AuditBinding, MandateRegistry};
 use hygeia_protocol::bytes::B32;
 use hygeia_protocol::identity::PatientId;
 use hygeia_protocol::subject::Partitioner;
@@ -27,7 +27,7 @@ use crate::chain::{Chain, ChainError, Deployment};
 use crate::cli::Role;
 use crate::clock::now_s;
 use crate::enrolment::Enrolments;
-use crate::keys;
+use crate::keys::{self, KeySettings};
 
 /// Partitions of the local network.
 const PARTITIONS: u16 = 16;
@@ -118,6 +118,8 @@ pub struct Setup<'a> {
     pub threshold: Option<i64>,
     /// More arguments of the prover.
     pub prover_arguments: Vec<String>,
+    /// Windows of an audit, where the vote is to approve a verifier of audits too.
+    pub audit_windows: Option<usize>,
 }
 
 impl Network {
@@ -150,7 +152,11 @@ impl Network {
         say("making or opening the proving keys of the shipped model");
         let model = ModelPackage::default_model();
         let engine = keys::open_engine(model, &setup.keys_dir, 0).await?;
-        let proposal = Proposal::new(model, &engine, verifier, &accounts, setup.threshold)?;
+        let audits = match setup.audit_windows {
+            Some(windows) => Some(audit_binding(&chain, deployer, model, &setup.keys_dir, windows).await?),
+            None => None,
+        };
+        let proposal = Proposal::new(model, &engine, verifier, &accounts, setup.threshold, audits)?;
 
         say("holding the vote: delegate, propose, vote, queue, execute (the chain's clock is moved)");
         founding::distribute(&chain, &deployment, &accounts).await?;
@@ -349,6 +355,25 @@ impl Network {
         write_secret(&self.dir.join("steward.key"), &self.accounts.steward.to_bytes().0)?;
         write_secret(&self.dir.join("network.key"), &self.network_key)
     }
+}
+
+/// Deploys the generated verifier of audits, and says to which keys it belongs.
+async fn audit_binding(
+    chain: &Chain,
+    deployer: Address,
+    model: &ModelPackage,
+    keys_dir: &Path,
+    windows: usize,
+) -> Result<AuditBinding> {
+    let plan = keys::audit_plan(model.network(), windows)?;
+    let opened = keys::open_audit_keys(model, &plan, &KeySettings::development(keys_dir, 0)).await?;
+    let key = opened.verifying_key();
+    Ok(AuditBinding {
+        verifier: deploy::deploy_audit_verifier(chain, deployer).await?,
+        proofLength: u32::try_from(key.proof_bytes()).context("a proof is shorter than 4 GiB")?,
+        leaves: u32::try_from(plan.slots).context("a tree has at most 4,096 leaves")?,
+        vkHash: B256::from(key.hash()),
+    })
 }
 
 /// Writes a secret so that only its owner can read it.

@@ -40,6 +40,7 @@ pub async fn network_with(tools: &Tools, dir: &Path, threshold: Option<i64>, pro
         qdrant: None,
         threshold,
         prover_arguments: prover_arguments.iter().map(|&argument| argument.to_owned()).collect(),
+        audit_windows: None,
     };
     Network::found(setup, &mut |step| eprintln!("> {step}")).await.unwrap_or_else(|error| panic!("{error:#}"))
 }
