@@ -1,5 +1,7 @@
 //! The command line: every flag with its default and its environment variable. The one place that reads either.
 
+pub mod gov;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -137,6 +139,12 @@ pub enum Command {
     GenVerifier(GenVerifierArgs),
     /// Deploy the contracts to a chain and hand every role to governance.
     Deploy(DeployArgs),
+    /// Take part in governance: propose, delegate, vote, queue, execute, show.
+    ///
+    /// Each step says what it will do, who signs and which proposal it is about, asks the chain whether it would take it,
+    /// and only then sends. With --dry-run it ends before it signs.
+    #[command(subcommand)]
+    Gov(gov::GovCommand),
 }
 
 /// Several roles with all their settings.

@@ -12,6 +12,7 @@ pub mod convert;
 pub mod demo;
 pub mod enrolment;
 pub mod explain;
+pub mod gov;
 pub mod keys;
 pub mod memory;
 pub mod models;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use hygeia_node::cli::{Cli, Command, Connect, Role};
 use hygeia_node::roles::{Plan, run_roles};
-use hygeia_node::{chain, demo, explain, keys, models, telemetry, verifier, verify};
+use hygeia_node::{chain, demo, explain, gov, keys, models, telemetry, verifier, verify};
 use tokio_util::sync::CancellationToken;
 
 #[tokio::main]
@@ -65,6 +65,7 @@ async fn run(command: Command, stop: CancellationToken) -> anyhow::Result<bool> 
         Command::Keys(args) => keys::command(&args).await?,
         Command::GenVerifier(args) => verifier::command(&args)?,
         Command::Deploy(args) => chain::deploy::command(&args).await?,
+        Command::Gov(step) => gov::command(&step).await?,
     }
     Ok(true)
 }

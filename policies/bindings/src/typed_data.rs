@@ -54,6 +54,32 @@ alloy::sol! {
         /// The provider who is to be paid.
         address provider;
     }
+
+    /// A mandate key's statement that whoever holds a code's key was given the care of a trigger. Checked by the
+    /// coordinator, in the coordinator's domain; the code's own signature is over [`Attendance`].
+    #[derive(Debug, PartialEq, Eq)]
+    struct AttendanceCode {
+        /// The trigger's identifier.
+        bytes32 triggerId;
+        /// The address of the code's key.
+        address code;
+    }
+
+    /// An issuer's statement that a provider belongs to a class of practitioners. Checked by the credential registry, in
+    /// the registry's domain.
+    #[derive(Debug, PartialEq, Eq)]
+    struct Credential {
+        /// Who holds it.
+        address provider;
+        /// Who signs it.
+        address issuer;
+        /// Salted hash of the licence, used once.
+        bytes32 licence;
+        /// The class: the first four bytes of the hash of a terminology's code.
+        bytes4 class;
+        /// First second at which it no longer holds.
+        uint64 expires;
+    }
 }
 
 /// The domain of messages that the contract at `verifying_contract` checks.
@@ -76,6 +102,18 @@ impl From<&Mandate> for crate::mandate_registry::IMandateRegistry::Mandate {
             operator: mandate.operator,
             providerClass: mandate.providerClass,
             expires: mandate.expires,
+        }
+    }
+}
+
+impl From<&Credential> for crate::credential_registry::ICredentialRegistry::Credential {
+    fn from(credential: &Credential) -> Self {
+        Self {
+            provider: credential.provider,
+            issuer: credential.issuer,
+            licence: credential.licence,
+            class: credential.class,
+            expires: credential.expires,
         }
     }
 }

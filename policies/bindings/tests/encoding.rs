@@ -82,6 +82,9 @@ struct Digests {
     revocation: Revocation,
     attestation: Attestation,
     attendance: Attendance,
+    attendance_code: AttendanceCode,
+    credential_registry: Address,
+    credential: Credential,
 }
 
 #[derive(Deserialize)]
@@ -116,6 +119,22 @@ struct Attestation {
 struct Attendance {
     trigger_id: B256,
     provider: Address,
+    digest: B256,
+}
+
+#[derive(Deserialize)]
+struct AttendanceCode {
+    code: Address,
+    digest: B256,
+}
+
+#[derive(Deserialize)]
+struct Credential {
+    provider: Address,
+    issuer: Address,
+    licence: B256,
+    class: FixedBytes<4>,
+    expires: String,
     digest: B256,
 }
 
@@ -186,7 +205,7 @@ fn mandate_digests() {
 
 #[test]
 fn coordinator_digests() {
-    let Digests { chain_id, coordinator, mandate, attestation, attendance, .. } = vectors().digests;
+    let Digests { chain_id, coordinator, mandate, attestation, attendance, attendance_code, .. } = vectors().digests;
     let domain = typed::domain(chain_id, coordinator);
     let window = typed::WindowAttestation {
         mandateId: mandate.id,
@@ -197,6 +216,28 @@ fn coordinator_digests() {
     assert_eq!(window.eip712_signing_hash(&domain), attestation.digest);
     let visit = typed::Attendance { triggerId: attendance.trigger_id, provider: attendance.provider };
     assert_eq!(visit.eip712_signing_hash(&domain), attendance.digest);
+    let shown = typed::AttendanceCode { triggerId: attendance.trigger_id, code: attendance_code.code };
+    assert_eq!(shown.eip712_signing_hash(&domain), attendance_code.digest);
+    let another = typed::AttendanceCode { code: attendance.provider, ..shown };
+    assert_ne!(another.eip712_signing_hash(&domain), attendance_code.digest);
+}
+
+#[test]
+fn credential_digests() {
+    let Digests { chain_id, credential_registry, coordinator, credential, .. } = vectors().digests;
+    let message = typed::Credential {
+        provider: credential.provider,
+        issuer: credential.issuer,
+        licence: credential.licence,
+        class: credential.class,
+        expires: number(&credential.expires),
+    };
+    let domain = typed::domain(chain_id, credential_registry);
+    assert_eq!(message.eip712_signing_hash(&domain), credential.digest);
+    let elsewhere = typed::domain(chain_id, coordinator);
+    assert_ne!(message.eip712_signing_hash(&elsewhere), credential.digest);
+    let longer = typed::Credential { expires: message.expires + 1, ..message };
+    assert_ne!(longer.eip712_signing_hash(&domain), credential.digest);
 }
 
 fn vectors() -> Vectors {

@@ -5,7 +5,9 @@ use alloy::primitives::{Address, B256, Bytes, U256, keccak256};
 use alloy::providers::Provider;
 use alloy::providers::ext::AnvilApi;
 use alloy::rpc::types::{TransactionReceipt, TransactionRequest};
-use hygeia_policies::{HygeiaGovernor, HygeiaToken};
+use alloy::sol_types::{SolCall as _, SolValue as _};
+use hygeia_policies::hygeia_governor::HygeiaGovernor::{executeCall, proposeCall, queueCall};
+use hygeia_policies::{HygeiaGovernor, HygeiaToken, refusal};
 use serde::Serialize;
 
 use super::{Chain, ChainError, Deployment};
@@ -14,12 +16,55 @@ use super::{Chain, ChainError, Deployment};
 const FOR: u8 = 1;
 
 /// One call a proposal makes when it is executed.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
     /// The contract called.
     pub target: Address,
     /// The call's data.
     pub data: Bytes,
+}
+
+/// Calls under the description that voters read; none of them moves coins. The governor keeps no more of a proposal than
+/// the hash of both, so each step is told all of it again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proposal {
+    /// What the timelock calls when the vote has passed, in this order.
+    pub calls: Vec<Call>,
+    /// What voters read.
+    pub description: String,
+}
+
+impl Proposal {
+    /// The identifier the governor gives it.
+    pub fn id(&self) -> U256 {
+        let (targets, values, data) = self.columns();
+        keccak256((targets, values, data, keccak256(&self.description)).abi_encode_params()).into()
+    }
+
+    /// The governor's call that opens the vote.
+    pub fn propose(&self) -> Bytes {
+        let (targets, values, calldatas) = self.columns();
+        proposeCall { targets, values, calldatas, description: self.description.clone() }.abi_encode().into()
+    }
+
+    /// The governor's call that brings it into the timelock once the vote has passed.
+    pub fn queue(&self) -> Bytes {
+        let (targets, values, calldatas) = self.columns();
+        let call = queueCall { targets, values, calldatas, descriptionHash: keccak256(&self.description) };
+        call.abi_encode().into()
+    }
+
+    /// The governor's call that carries it out once the timelock's delay is over.
+    pub fn execute(&self) -> Bytes {
+        let (targets, values, calldatas) = self.columns();
+        let call = executeCall { targets, values, calldatas, descriptionHash: keccak256(&self.description) };
+        call.abi_encode().into()
+    }
+
+    fn columns(&self) -> (Vec<Address>, Vec<U256>, Vec<Bytes>) {
+        let (targets, data) = self.calls.iter().map(|call| (call.target, call.data.clone())).unzip();
+        (targets, vec![U256::ZERO; self.calls.len()], data)
+    }
 }
 
 /// What came of a vote.
@@ -53,45 +98,47 @@ pub async fn hold_vote(
     }
     move_time(chain, 1).await?;
 
-    let targets: Vec<Address> = calls.iter().map(|call| call.target).collect();
-    let values = vec![U256::ZERO; calls.len()];
-    let data: Vec<Bytes> = calls.iter().map(|call| call.data.clone()).collect();
-    let hash = keccak256(description);
-
-    let propose = governor.propose(targets.clone(), values.clone(), data.clone(), description.to_owned());
-    let proposed = send(chain, proposer, propose.calldata().clone(), deployment.governor, "proposing").await?;
-    let proposal = governor
-        .hashProposal(targets.clone(), values.clone(), data.clone(), hash)
-        .call()
-        .await
-        .map_err(ChainError::call("computing the proposal's identifier"))?;
+    let proposal = Proposal { calls: calls.to_vec(), description: description.to_owned() };
+    let id = proposal.id();
+    let proposed = send(chain, proposer, proposal.propose(), deployment.governor, "proposing").await?;
 
     let delay = governor.votingDelay().call().await.map_err(ChainError::call("reading the voting delay"))?;
     move_time(chain, to_seconds(delay) + 1).await?;
     for voter in voters {
-        send(chain, *voter, governor.castVote(proposal, FOR).calldata().clone(), deployment.governor, "voting").await?;
+        send(chain, *voter, governor.castVote(id, FOR).calldata().clone(), deployment.governor, "voting").await?;
     }
-    let deadline =
-        governor.proposalDeadline(proposal).call().await.map_err(ChainError::call("reading the vote's end"))?;
-    let now = chain_time(chain).await?;
-    move_time(chain, to_seconds(deadline).saturating_sub(now) + 1).await?;
+    let deadline = governor.proposalDeadline(id).call().await.map_err(ChainError::call("reading the vote's end"))?;
+    move_past(chain, deadline).await?;
 
-    let queue = governor.queue(targets.clone(), values.clone(), data.clone(), hash);
-    let queued = send(chain, proposer, queue.calldata().clone(), deployment.governor, "queueing").await?;
-    let eta = governor.proposalEta(proposal).call().await.map_err(ChainError::call("reading the timelock's date"))?;
-    let now = chain_time(chain).await?;
-    move_time(chain, to_seconds(eta).saturating_sub(now) + 1).await?;
+    let queued = send(chain, proposer, proposal.queue(), deployment.governor, "queueing").await?;
+    let eta = governor.proposalEta(id).call().await.map_err(ChainError::call("reading the timelock's date"))?;
+    move_past(chain, eta).await?;
 
-    let execute = governor.execute(targets, values, data, hash);
-    let executed = send(chain, proposer, execute.calldata().clone(), deployment.governor, "executing").await?;
-    let votes = governor.proposalVotes(proposal).call().await.map_err(ChainError::call("reading the votes"))?;
+    let executed = send(chain, proposer, proposal.execute(), deployment.governor, "executing").await?;
+    let votes = governor.proposalVotes(id).call().await.map_err(ChainError::call("reading the votes"))?;
     Ok(Vote {
-        proposal,
+        proposal: id,
         votes_for: votes.forVotes,
         proposed: proposed.transaction_hash,
         queued: queued.transaction_hash,
         executed: executed.transaction_hash,
     })
+}
+
+/// Asks what the chain would make of a transaction, and sends none: `Err` holds the name of the contract's error.
+pub async fn dry_run(
+    chain: &Chain,
+    from: Address,
+    data: Bytes,
+    to: Address,
+    operation: &'static str,
+) -> Result<Result<(), String>, ChainError> {
+    let request = TransactionRequest::default().with_from(from).with_to(to).with_input(data);
+    let Err(error) = chain.provider.call(request).await else { return Ok(Ok(())) };
+    match error.as_error_resp().and_then(|answer| answer.as_revert_data()) {
+        Some(reverted) => Ok(Err(refusal::name(&reverted).unwrap_or("UnknownError").to_owned())),
+        None => Err(ChainError::rpc(operation)(error)),
+    }
 }
 
 /// Sends a transaction and waits until it is mined; an error when it reverts.
@@ -127,6 +174,12 @@ pub async fn move_time(chain: &Chain, seconds: u64) -> Result<(), ChainError> {
     chain.provider.anvil_increase_time(seconds).await.map_err(ChainError::rpc("moving the local chain's clock"))?;
     chain.provider.anvil_mine(Some(1), None).await.map_err(ChainError::rpc("mining a block"))?;
     Ok(())
+}
+
+/// Moves a local chain's clock to the second after `moment`, where it is not there yet.
+pub async fn move_past(chain: &Chain, moment: U256) -> Result<(), ChainError> {
+    let now = chain_time(chain).await?;
+    move_time(chain, to_seconds(moment).saturating_sub(now) + 1).await
 }
 
 fn to_seconds(value: U256) -> u64 {

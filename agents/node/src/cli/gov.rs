@@ -1,0 +1,253 @@
+//! `hygeia gov` on the command line.
+
+use std::path::PathBuf;
+
+use alloy::primitives::{Address, B256, U256};
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::CircuitArgs;
+
+/// Environment variable with a signer's private key. No flag: what is given as one stands in the list of processes.
+pub const SIGNER_KEY: &str = "HYGEIA_SIGNER_KEY";
+
+/// The steps of a vote.
+#[derive(Debug, Clone, Subcommand)]
+pub enum GovCommand {
+    /// Propose that a model be approved: its hashes, its verifier contract, and what voters should read.
+    ///
+    /// Hashes and the proof's length come from the model's keys, which are made where there are none, or from what
+    /// `hygeia keys` printed elsewhere. Of card, fidelity certificate and evaluation the SHA-256 goes on chain; the change
+    /// control texts are those of the model's card unless given.
+    ///
+    /// Example:
+    ///
+    ///   hygeia gov propose-model --model my-model --verifier 0x5FbD…0aa3 --srs ceremony.ptau \
+    ///     --card my-model/card.json --fidelity fidelity.json --evaluation report.json \
+    ///     --signer-key-file voter.key --dry-run
+    #[command(verbatim_doc_comment)]
+    ProposeModel {
+        /// What is proposed.
+        #[command(flatten)]
+        propose: Box<ProposeModelArgs>,
+        /// Where, and who signs.
+        #[command(flatten)]
+        act: ActArgs,
+    },
+    /// Propose that a care policy be approved.
+    ///
+    /// The terms are a JSON file. The threshold is in the model's score units, the benefit in the pool token's smallest
+    /// unit; `care_code` is hashed; without `arbiter` and `arbitration_s` nothing can be disputed:
+    ///
+    ///   {
+    ///     "model_id": "0x…", "threshold": -1024, "care_code": "snomed:736366004",
+    ///     "benefit": "50000000000000000000", "cool_down_s": 43200, "max_attestation_age_s": 604800,
+    ///     "fulfil_within_s": 172800, "starts_per_day_max": 100, "open_max": 500,
+    ///     "arbiter": "0x…", "arbitration_s": 432000
+    ///   }
+    ///
+    /// Example:
+    ///
+    ///   hygeia gov propose-policy terms.json --signer-key-file voter.key --dry-run
+    #[command(verbatim_doc_comment)]
+    ProposePolicy {
+        /// What is proposed.
+        #[command(flatten)]
+        propose: ProposePolicyArgs,
+        /// Where, and who signs.
+        #[command(flatten)]
+        act: ActArgs,
+    },
+    /// Make the signer's tokens count as votes: its own, or somebody's whom it trusts.
+    ///
+    /// Votes are counted as they stood when a vote opened, so delegate before that.
+    ///
+    /// Example:
+    ///
+    ///   hygeia gov delegate --signer-key-file voter.key
+    #[command(verbatim_doc_comment)]
+    Delegate {
+        /// Whose votes they shall be; the signer's when absent.
+        #[arg(long)]
+        to: Option<Address>,
+        /// Where, and who signs.
+        #[command(flatten)]
+        act: ActArgs,
+    },
+    /// Vote on a proposal, once.
+    ///
+    /// Example:
+    ///
+    ///   hygeia gov vote 0x3f1c… for --reason "the evaluation holds" --signer-key-file voter.key
+    #[command(verbatim_doc_comment)]
+    Vote {
+        /// The proposal's identifier, as `propose-…` printed it.
+        proposal: U256,
+        /// For, against, or neither.
+        #[arg(value_enum)]
+        choice: Choice,
+        /// Why; it stands on chain for everyone to read.
+        #[arg(long)]
+        reason: Option<String>,
+        /// Where, and who signs.
+        #[command(flatten)]
+        act: ActArgs,
+    },
+    /// Bring a proposal that passed into the timelock. Anybody may.
+    ///
+    /// Example, signed by a program that asks a key management service:
+    ///
+    ///   hygeia gov queue 0x3f1c… --signer-command ./kms-sign --signer-address 0x7099…79C8
+    #[command(verbatim_doc_comment)]
+    Queue {
+        /// The proposal's identifier.
+        proposal: U256,
+        /// Where, and who signs.
+        #[command(flatten)]
+        act: ActArgs,
+    },
+    /// Carry out a queued proposal once the timelock's delay is over. Anybody may.
+    ///
+    /// Example:
+    ///
+    ///   HYGEIA_SIGNER_KEY=… hygeia gov execute 0x3f1c…
+    #[command(verbatim_doc_comment)]
+    Execute {
+        /// The proposal's identifier.
+        proposal: U256,
+        /// Where, and who signs.
+        #[command(flatten)]
+        act: ActArgs,
+    },
+    /// Show where a proposal stands, what it would call, and what comes next.
+    ///
+    /// Example:
+    ///
+    ///   hygeia gov show 0x3f1c… --chain http://127.0.0.1:8545
+    #[command(verbatim_doc_comment)]
+    Show {
+        /// The proposal's identifier.
+        proposal: U256,
+        /// Where to look.
+        #[command(flatten)]
+        place: PlaceArgs,
+    },
+}
+
+/// Which contracts on which chain.
+#[derive(Debug, Clone, Args)]
+pub struct PlaceArgs {
+    /// JSON-RPC address of the chain.
+    #[arg(long, env = "HYGEIA_CHAIN", default_value = "http://127.0.0.1:8545")]
+    pub chain: String,
+    /// JSON file with the contracts' addresses, as `hygeia deploy` writes it.
+    #[arg(long, env = "HYGEIA_DEPLOYMENT", default_value = "deployment.json")]
+    pub deployment: PathBuf,
+}
+
+/// Where a step is taken, and by whom.
+#[derive(Debug, Clone, Args)]
+pub struct ActArgs {
+    /// Which contracts on which chain.
+    #[command(flatten)]
+    pub place: PlaceArgs,
+    /// Who signs.
+    #[command(flatten)]
+    pub signer: SignerArgs,
+    /// Say what would be done and ask the chain whether it would take it, but sign and send nothing. An address is enough
+    /// then.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Who signs: a program before a key file before the key in the environment variable HYGEIA_SIGNER_KEY (hex).
+#[derive(Debug, Clone, Args)]
+pub struct SignerArgs {
+    /// File with the signer's private key (hex).
+    #[arg(long, env = "HYGEIA_SIGNER_KEY_FILE")]
+    pub signer_key_file: Option<PathBuf>,
+    /// Program that signs for the address: reads a digest (32 bytes, hex) from standard input, prints the signature (65
+    /// bytes r, s, v, hex) on standard output. So a key can stay in a key management service or a hardware module.
+    #[arg(long, requires = "signer_address")]
+    pub signer_command: Option<PathBuf>,
+    /// The signer's address, which every signature of the program is checked against.
+    #[arg(long)]
+    pub signer_address: Option<Address>,
+}
+
+impl SignerArgs {
+    /// The private key in the environment, if there is one.
+    pub fn key_in_environment() -> Option<String> {
+        std::env::var(SIGNER_KEY).ok().filter(|key| !key.is_empty())
+    }
+}
+
+/// What a voter says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Choice {
+    /// In favour.
+    For,
+    /// Against.
+    Against,
+    /// Neither, but counted for the quorum.
+    Abstain,
+}
+
+/// Which model, and what voters should read.
+#[derive(Debug, Clone, Args)]
+pub struct ProposeModelArgs {
+    /// Model package directory; the shipped model when absent.
+    #[arg(long)]
+    pub model: Option<PathBuf>,
+    /// The deployed contract that verifies this model's proofs, generated by `hygeia gen-verifier`.
+    #[arg(long)]
+    pub verifier: Address,
+    /// Where the model's keys are kept.
+    #[arg(long, env = "HYGEIA_KEYS_DIR", default_value = ".hygeia/keys")]
+    pub keys_dir: PathBuf,
+    /// Reference string and goal of the circuit.
+    #[command(flatten)]
+    pub circuit: CircuitArgs,
+    /// Hash of the circuit, as `hygeia keys` prints it; no keys are opened then.
+    #[arg(long, requires = "verifying_key_hash")]
+    pub circuit_hash: Option<B256>,
+    /// Hash of the verifying key, likewise.
+    #[arg(long, requires = "proof_length")]
+    pub verifying_key_hash: Option<B256>,
+    /// Bytes of a proof, likewise.
+    #[arg(long, requires = "circuit_hash")]
+    pub proof_length: Option<u32>,
+    /// The model card's file.
+    #[arg(long)]
+    pub card: PathBuf,
+    /// The fidelity certificate's file, as `hygeia quantize --json` prints it.
+    #[arg(long)]
+    pub fidelity: PathBuf,
+    /// The evaluation's file, report.json of `hygeia evaluate`.
+    #[arg(long)]
+    pub evaluation: PathBuf,
+    /// Change control: what is changed and why.
+    #[arg(long)]
+    pub modification: Option<String>,
+    /// Change control: how the change was developed, validated and is put in place.
+    #[arg(long)]
+    pub protocol: Option<String>,
+    /// Change control: benefits and risks, and how the risks are held.
+    #[arg(long)]
+    pub impact: Option<String>,
+    /// Where the package can be had; named by its content hash when absent.
+    #[arg(long)]
+    pub uri: Option<String>,
+    /// What voters read first; it says which model when absent.
+    #[arg(long)]
+    pub description: Option<String>,
+}
+
+/// Which care policy.
+#[derive(Debug, Clone, Args)]
+pub struct ProposePolicyArgs {
+    /// JSON file of the terms.
+    pub terms: PathBuf,
+    /// What voters read first; it says which policy when absent.
+    #[arg(long)]
+    pub description: Option<String>,
+}

@@ -1,0 +1,191 @@
+//! Who signs a step of governance: a key from a file or the environment, or a program that keeps its key to itself.
+//!
+//! This module never prints a key, and never sends a signature that is not of the address named.
+
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::process::Stdio;
+use std::time::Duration;
+
+use alloy::consensus::SignableTransaction;
+use alloy::network::{EthereumWallet, TxSigner};
+use alloy::primitives::{Address, B256, Signature};
+use alloy::signers::local::PrivateKeySigner;
+use thiserror::Error;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::process::Command;
+
+use crate::chain::{self, ChainError};
+use crate::cli::gov::{SIGNER_KEY, SignerArgs};
+
+/// How long a program may take to sign: somebody may have to touch a device.
+const SIGN_WITHIN: Duration = Duration::from_secs(120);
+/// What is read of a program's answer, in bytes: a signature in hex has 132.
+const ANSWER_BYTES_MAX: u64 = 1_024;
+
+/// Why nobody can sign, or did not.
+#[derive(Debug, Error)]
+pub enum SignerError {
+    /// Nobody was named.
+    #[error(
+        "nobody to sign: name --signer-key-file FILE, or --signer-command PROGRAM with --signer-address ADDRESS, or set \
+         {SIGNER_KEY}; for a dry run --signer-address alone is enough"
+    )]
+    Nobody,
+    /// The environment's key is none. The error never holds it.
+    #[error("{SIGNER_KEY} holds no private key of 32 bytes in hex")]
+    Environment,
+    /// The key's file cannot be used.
+    #[error(transparent)]
+    File(#[from] ChainError),
+    /// The key is another's than the address that was named.
+    #[error("the key is of {found}, but --signer-address names {expected}")]
+    OtherKey {
+        /// Whose key it is.
+        found: Address,
+        /// Who was named.
+        expected: Address,
+    },
+    /// The program could not be started or talked to.
+    #[error("{} could not be run to sign", program.display())]
+    Run {
+        /// The program.
+        program: PathBuf,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The program took too long.
+    #[error("{} did not sign within {} s", program.display(), SIGN_WITHIN.as_secs())]
+    Late {
+        /// The program.
+        program: PathBuf,
+    },
+    /// The program failed, or printed something else.
+    #[error("{} printed no signature (65 bytes r, s, v in hex) but ended with {status}", program.display())]
+    NoSignature {
+        /// The program.
+        program: PathBuf,
+        /// How it ended.
+        status: std::process::ExitStatus,
+    },
+    /// The signature is somebody else's.
+    #[error("{} signed as {found}, but --signer-address names {expected}", program.display())]
+    OtherSigner {
+        /// The program.
+        program: PathBuf,
+        /// Whose signature it is.
+        found: Address,
+        /// Who was named.
+        expected: Address,
+    },
+}
+
+/// An address, and what signs for it; nothing where only its address was given.
+pub struct Signer {
+    /// Who signs.
+    pub address: Address,
+    /// With what, in a word.
+    pub means: &'static str,
+    /// What signs.
+    pub wallet: Option<EthereumWallet>,
+}
+
+impl Signer {
+    /// The signer that the command line and the environment name.
+    pub fn open(args: &SignerArgs) -> Result<Self, SignerError> {
+        match (&args.signer_command, args.signer_address) {
+            (Some(program), Some(address)) => {
+                let program = ProgramSigner { program: program.clone(), address };
+                Ok(Self { address, means: "a program", wallet: Some(program.into()) })
+            }
+            (_, expected) => Self::of_key(args, expected),
+        }
+    }
+
+    fn of_key(args: &SignerArgs, expected: Option<Address>) -> Result<Self, SignerError> {
+        let (key, means): (PrivateKeySigner, _) = match (&args.signer_key_file, SignerArgs::key_in_environment()) {
+            (Some(path), _) => (chain::load_signer(path)?, "a key file"),
+            (None, Some(key)) => {
+                (key.trim().parse().map_err(|_| SignerError::Environment)?, "a key in the environment")
+            }
+            (None, None) => {
+                let address = expected.ok_or(SignerError::Nobody)?;
+                return Ok(Self { address, means: "nothing at hand", wallet: None });
+            }
+        };
+        match expected {
+            Some(expected) if expected != key.address() => {
+                Err(SignerError::OtherKey { found: key.address(), expected })
+            }
+            _ => Ok(Self { address: key.address(), means, wallet: Some(key.into()) }),
+        }
+    }
+}
+
+/// Signs transactions through a program.
+struct ProgramSigner {
+    program: PathBuf,
+    address: Address,
+}
+
+impl ProgramSigner {
+    async fn sign(&self, digest: B256) -> Result<Signature, SignerError> {
+        let program = || self.program.clone();
+        let (status, answer) = tokio::time::timeout(SIGN_WITHIN, self.ask(digest))
+            .await
+            .map_err(|_| SignerError::Late { program: program() })?
+            .map_err(|source| SignerError::Run { program: program(), source })?;
+        let signature = signature_in(&answer).filter(|_| status.success());
+        let signature = signature.ok_or_else(|| SignerError::NoSignature { program: program(), status })?;
+        match signature.recover_address_from_prehash(&digest) {
+            Ok(found) if found == self.address => Ok(signature),
+            Ok(found) => Err(SignerError::OtherSigner { program: program(), found, expected: self.address }),
+            Err(_) => Err(SignerError::NoSignature { program: program(), status }),
+        }
+    }
+
+    async fn ask(&self, digest: B256) -> std::io::Result<(std::process::ExitStatus, String)> {
+        let mut command = Command::new(&self.program);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true).spawn()?;
+        if let Some(mut input) = child.stdin.take() {
+            match input.write_all(format!("{}\n", hex::encode(digest)).as_bytes()).await {
+                // It ended without reading: how it ended says more.
+                Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
+                written => written?,
+            }
+        }
+        let mut answer = String::new();
+        if let Some(output) = child.stdout.take() {
+            output.take(ANSWER_BYTES_MAX).read_to_string(&mut answer).await?;
+        }
+        Ok((child.wait().await?, answer))
+    }
+}
+
+/// A chain takes only the lower of the two forms of a signature; key management services return either.
+fn signature_in(answer: &str) -> Option<Signature> {
+    let text = answer.trim();
+    let bytes = hex::decode(text.strip_prefix("0x").unwrap_or(text)).ok()?;
+    Signature::from_raw(&bytes).ok().map(Signature::normalized_s)
+}
+
+// Written out as `async_trait` writes it, which the trait was declared with.
+impl TxSigner<Signature> for ProgramSigner {
+    fn address(&self) -> Address {
+        self.address
+    }
+
+    fn sign_transaction<'a, 'b, 'c>(
+        &'a self,
+        transaction: &'b mut dyn SignableTransaction<Signature>,
+    ) -> Pin<Box<dyn Future<Output = alloy::signers::Result<Signature>> + Send + 'c>>
+    where
+        'a: 'c,
+        'b: 'c,
+        Self: 'c,
+    {
+        let digest = transaction.signature_hash();
+        Box::pin(async move { self.sign(digest).await.map_err(alloy::signers::Error::other) })
+    }
+}
