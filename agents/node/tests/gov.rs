@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use alloy::primitives::{Address, B256, U256};
+use alloy::primitives::{Address, B256, Bytes, U256};
 use alloy::providers::Provider as _;
 use alloy::signers::local::PrivateKeySigner;
 use hygeia_inference::package::ModelPackage;
@@ -171,6 +171,17 @@ async fn a_policy_passes_a_vote_held_with_the_commands() {
     scene.network.stop().await;
 }
 
+/// A proposal made without this program, to send a coin.
+async fn moves_coins(scene: &Scene) -> String {
+    let (voter, governor) = (scene.network.accounts.voters[0].address(), scene.network.deployment.governor);
+    let governor = HygeiaGovernor::new(governor, &scene.network.chain.provider);
+    let propose = governor.propose(vec![voter], vec![U256::ONE], vec![Bytes::new()], "A coin".to_owned());
+    let id = propose.clone().from(voter).call().await.unwrap();
+    let data = propose.calldata().clone();
+    governance::send(&scene.network.chain, voter, data, *governor.address(), "proposing").await.unwrap();
+    id.to_string()
+}
+
 /// Delegates and proposes, each after a dry run that left the chain as it was.
 async fn proposed(scene: &Scene, voter: &PrivateKeySigner) -> String {
     let token = HygeiaToken::new(scene.network.deployment.token, &scene.network.chain.provider);
@@ -207,7 +218,7 @@ async fn proposed(scene: &Scene, voter: &PrivateKeySigner) -> String {
     let done = scene.step(voter, &["propose-policy", text(&terms)]).await.done();
     assert_eq!(done.line("proposal"), tried.line("proposal"));
     scene.written("policy", done.line("policy").as_bytes());
-    scene.step(voter, &["propose-policy", text(&terms)]).await.refused("it is proposed already");
+    scene.step(voter, &["propose-policy", text(&terms)]).await.refused("proposed already");
     done.line("proposal").to_owned()
 }
 
@@ -243,6 +254,7 @@ async fn voted(scene: &Scene, id: &str) {
 async fn a_model_is_proposed_with_its_evidence() {
     let dir = tempfile::tempdir().unwrap();
     let scene = scene(dir.path()).await;
+    scene.gov(&["show", &moves_coins(&scene).await], None).await.refused("does not hash to it: it moves coins");
     let voter = &scene.network.accounts.voters[0];
     let (card, fidelity) = (scene.written("card.json", b"a card"), scene.written("fidelity.json", b"a certificate"));
     let evaluation = scene.written("report.json", b"a report");

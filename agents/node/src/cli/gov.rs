@@ -162,7 +162,8 @@ pub struct ActArgs {
 /// Who signs: a program before a key file before the key in the environment variable HYGEIA_SIGNER_KEY (hex).
 #[derive(Debug, Clone, Args)]
 pub struct SignerArgs {
-    /// File with the signer's private key (hex).
+    /// File with the signer's private key (hex). Without one the key is taken from the environment variable
+    /// HYGEIA_SIGNER_KEY.
     #[arg(long, env = "HYGEIA_SIGNER_KEY_FILE")]
     pub signer_key_file: Option<PathBuf>,
     /// Program that signs for the address: reads a digest (32 bytes, hex) from standard input, prints the signature (65

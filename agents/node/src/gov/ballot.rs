@@ -163,7 +163,7 @@ impl Ballot {
 
 /// What a proposal says and calls, each call with its arguments.
 pub fn text_of(proposal: &Proposal, deployment: &Deployment) -> String {
-    let mut text = format!("says       {}\n", proposal.description);
+    let mut text = format!("says       {}\n", one_line(&proposal.description));
     for (number, call) in (1..).zip(&proposal.calls) {
         let (contract, arguments) = decoded(call, deployment);
         // Writing to a text does not fail.
@@ -202,5 +202,35 @@ async fn proposed(chain: &Chain, deployment: &Deployment, id: U256) -> Result<Pr
     let event = event.ok_or(GovError::UnknownProposal { id: id.into(), governor: deployment.governor })?;
     let calls = event.targets.iter().zip(&event.calldatas);
     let calls = calls.map(|(target, data)| Call { target: *target, data: data.clone() }).collect();
-    Ok(Proposal { calls, description: event.description.clone() })
+    let proposal = Proposal { calls, description: event.description.clone() };
+    if proposal.id() == id { Ok(proposal) } else { Err(GovError::NotAsProposed { id: id.into() }) }
+}
+
+/// A stranger's words on one line: nothing in them moves the cursor or looks like another line.
+fn one_line(words: &str) -> String {
+    let mut line = String::new();
+    for letter in words.chars() {
+        match letter {
+            '"' | '\'' => line.push(letter),
+            letter => line.extend(letter.escape_debug()),
+        }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_description_stays_on_its_line() {
+        for (words, line) in [
+            ("It's \"fine\": ß, 薬", "It's \"fine\": ß, 薬"),
+            ("one\nstate      executed", "one\\nstate      executed"),
+            ("\u{1b}[2Jgone", "\\u{1b}[2Jgone"),
+            ("\u{202e}turned", "\\u{202e}turned"),
+        ] {
+            assert_eq!(one_line(words), line);
+        }
+    }
 }

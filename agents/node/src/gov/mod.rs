@@ -43,6 +43,15 @@ pub enum GovError {
         /// The governor asked.
         governor: Address,
     },
+    /// What the node tells of a proposal is not what its identifier is made of.
+    #[error(
+        "what the chain tells of proposal {id} does not hash to it: it moves coins, which no proposal of this program does, or \
+         the node is not to be trusted"
+    )]
+    NotAsProposed {
+        /// What was asked for.
+        id: B256,
+    },
     /// The governor counts states that this program does not know.
     #[error("the governor answers with state {number}, which this version does not know")]
     UnknownState {
@@ -104,7 +113,7 @@ fn hint(error: &str) -> &'static str {
             " (the signer has fewer votes than a proposal needs; `hygeia gov delegate` makes its tokens count)"
         }
         "GovernorAlreadyCastVote" => " (the signer has voted)",
-        "GovernorUnexpectedProposalState" => " (it is proposed already; `hygeia gov show` says where it stands)",
+        "GovernorUnexpectedProposalState" => " (proposed already, or moved on; `hygeia gov show` says where it stands)",
         "VerifierHasNoCode" => " (deploy what `hygeia gen-verifier` writes, and name its address with --verifier)",
         "ModelExists" | "PolicyExists" => " (the same was approved before)",
         "IncompleteChangeControl" => " (give --modification, --protocol and --impact)",

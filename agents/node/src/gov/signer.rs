@@ -189,3 +189,31 @@ impl TxSigner<Signature> for ProgramSigner {
         Box::pin(async move { self.sign(digest).await.map_err(alloy::signers::Error::other) })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloy::primitives::{U256, uint};
+    use alloy::signers::SignerSync as _;
+
+    use super::*;
+
+    /// Order of the group of secp256k1.
+    const ORDER: U256 = uint!(0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141_U256);
+
+    #[test]
+    fn either_form_of_a_signature_is_taken_and_becomes_the_lower() {
+        let (key, digest) = (PrivateKeySigner::random(), B256::repeat_byte(7));
+        let low = key.sign_hash_sync(&digest).unwrap();
+        let high = Signature::new(low.r(), ORDER - low.s(), !low.v());
+        for form in [low, high] {
+            let answer = format!("0x{}\n", hex::encode(form.as_bytes()));
+            assert_eq!(signature_in(&answer), Some(low));
+        }
+        let bytes = low.as_bytes();
+        for answer in
+            [String::new(), hex::encode(&bytes[1..]), format!("{}00", hex::encode(bytes)), "signed".to_owned()]
+        {
+            assert_eq!(signature_in(&answer), None, "{answer}");
+        }
+    }
+}
