@@ -315,6 +315,23 @@ pub struct ProverArgs {
     /// Reference string and goal of the circuits.
     #[command(flatten)]
     pub circuit: CircuitArgs,
+    /// How EZKL is run.
+    #[command(flatten)]
+    pub ezkl: EzklArgs,
+}
+
+/// How EZKL is run, for models that are approved under its proof system.
+#[derive(Debug, Clone, Args)]
+pub struct EzklArgs {
+    /// Python interpreter of an environment that has the package `ezkl`. It is started for EZKL's proofs alone.
+    #[arg(long, env = "HYGEIA_EZKL_PYTHON", default_value = ".tools/venv/bin/python")]
+    pub ezkl_python: PathBuf,
+    /// Memory that an EZKL process may have, in MiB; one that wants more ends, and its proof is tried no further.
+    #[arg(long, env = "HYGEIA_EZKL_MEMORY_MIB", default_value = "4096")]
+    pub ezkl_memory_mib: std::num::NonZeroU32,
+    /// Let EZKL use a GPU, where it was built with ICICLE; any other build proves on the processor as ever.
+    #[arg(long, env = "HYGEIA_EZKL_GPU")]
+    pub ezkl_gpu: bool,
 }
 
 /// Reads how many windows an audit holds.
@@ -372,6 +389,22 @@ pub struct DemoArgs {
     /// gRPC address of a Qdrant server for the memory of similar cases.
     #[arg(long)]
     pub qdrant: Option<String>,
+    /// What proves the alerts: this project's engine, or EZKL. With EZKL nothing is audited.
+    #[arg(long, value_enum, default_value_t = DemoEngine::Native)]
+    pub engine: DemoEngine,
+    /// Folder with the contracts and the compiler's tools, for EZKL's verifier.
+    #[arg(long, default_value = "policies")]
+    pub policies: PathBuf,
+}
+
+/// What proves the alerts of the demo.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum DemoEngine {
+    /// This project's own engine.
+    #[default]
+    Native,
+    /// EZKL, in processes of its own.
+    Ezkl,
 }
 
 /// What to verify.
@@ -394,6 +427,9 @@ pub struct VerifyArgs {
     /// JSON file with the contracts' addresses.
     #[arg(long, env = "HYGEIA_DEPLOYMENT", default_value = "deployment.json")]
     pub deployment: PathBuf,
+    /// How EZKL is run, for its receipts.
+    #[command(flatten)]
+    pub ezkl: EzklArgs,
 }
 
 /// What to explain.

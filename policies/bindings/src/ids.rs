@@ -7,8 +7,11 @@ use alloy::sol_types::SolValue;
 
 use crate::{ModelCommitment, PolicyTerms};
 
-/// Canonical name of the proof system that `InferenceVerifier` knows.
+/// Canonical name of this project's proof system, which `InferenceVerifier` knows.
 pub const PROOF_SYSTEM: &str = "halo2-kzg-bn254-shplonk-keccak-v1";
+
+/// Canonical name of EZKL's proof system, which it knows too.
+pub const EZKL_PROOF_SYSTEM: &str = "ezkl-halo2-kzg-bn254-v1";
 
 /// Order of the BN254 scalar field.
 pub const FIELD_MODULUS: U256 =

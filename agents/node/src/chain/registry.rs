@@ -8,15 +8,16 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use alloy::primitives::{Address, B256};
+use alloy::primitives::{Address, B256, FixedBytes};
 use alloy::providers::Provider;
 use alloy::rpc::types::{Filter, Log};
 use alloy::sol_types::SolEvent;
 use hygeia_policies::mandate_registry::MandateRegistry as MandateEvents;
 use hygeia_policies::model_registry::ModelRegistry as ModelEvents;
 use hygeia_policies::policy_registry::PolicyRegistry as PolicyEvents;
-use hygeia_policies::{ModelRegistry, PolicyRegistry};
+use hygeia_policies::{ModelRegistry, PolicyRegistry, ids};
 use hygeia_protocol::bytes::B32;
+use hygeia_zkml::CommitmentScheme;
 use tokio_util::sync::CancellationToken;
 
 use super::{Chain, ChainError, Deployment};
@@ -52,6 +53,38 @@ pub struct ApprovedModel {
     pub circuit: [u8; 32],
     /// Hash of its verifying key.
     pub verifying_key: [u8; 32],
+    /// The proof system that it is approved under.
+    pub proof_system: ProofSystem,
+}
+
+/// A proof system, as a model is approved under it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProofSystem {
+    /// This project's own.
+    Native,
+    /// EZKL's.
+    Ezkl,
+    /// One that this program does not know.
+    Other,
+}
+
+impl ProofSystem {
+    /// The one with this identifier.
+    fn of(id: FixedBytes<4>) -> Self {
+        [(ids::PROOF_SYSTEM, Self::Native), (ids::EZKL_PROOF_SYSTEM, Self::Ezkl)]
+            .into_iter()
+            .find(|(name, _)| ids::proof_system_id(name) == id)
+            .map_or(Self::Other, |(_, system)| system)
+    }
+
+    /// How a window is committed to that is to be proved with it.
+    pub fn commitment_scheme(self) -> Option<CommitmentScheme> {
+        match self {
+            Self::Native => Some(CommitmentScheme::Native),
+            Self::Ezkl => Some(CommitmentScheme::Ezkl),
+            Self::Other => None,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -69,6 +102,8 @@ struct View {
     head_time_s: u64,
     policies: Vec<ActivePolicy>,
     models: Vec<ApprovedModel>,
+    /// Of every policy that was ever approved: what a window is committed to with never changes under one mandate.
+    proof_systems: HashMap<B32, ProofSystem>,
     mandates: HashMap<B32, MandateState>,
 }
 
@@ -115,6 +150,11 @@ impl Registries {
         self.read(|view| view.models.iter().filter(|m| m.package == package).cloned().collect())
     }
 
+    /// How windows under a mandate are committed to: in the way of the proof system of its policy's model.
+    pub fn commitment_scheme(&self, mandate: &B32) -> Option<CommitmentScheme> {
+        self.read(|view| view.proof_systems.get(&view.mandates.get(mandate)?.policy).copied())?.commitment_scheme()
+    }
+
     /// Whether a live mandate lets `oracle` attest windows: granted to it, not revoked, not expired by the chain's clock.
     pub fn may_attest(&self, mandate: &B32, oracle: Address) -> bool {
         self.live_mandate(mandate).is_some_and(|m| m.oracle == oracle)
@@ -141,8 +181,9 @@ struct Watcher {
     chain: Chain,
     deployment: Deployment,
     view: View,
-    known_policies: Vec<B256>,
-    known_models: Vec<B256>,
+    /// What was approved and never changes; read once.
+    policies: Vec<(B256, Option<Terms>)>,
+    models: Vec<(B256, Option<ApprovedModel>)>,
     next_block: u64,
 }
 
@@ -153,8 +194,8 @@ impl Watcher {
             chain,
             deployment,
             view: View::default(),
-            known_policies: Vec::new(),
-            known_models: Vec::new(),
+            policies: Vec::new(),
+            models: Vec::new(),
             next_block,
         }
     }
@@ -175,6 +216,7 @@ impl Watcher {
         self.read_events(head).await?;
         self.view.models = self.live_models().await?;
         self.view.policies = self.live_policies().await?;
+        self.view.proof_systems = self.proof_systems();
         self.view.head = head;
         self.view.head_time_s = latest.header.timestamp;
         Ok(Some(self.view.clone()))
@@ -216,9 +258,9 @@ impl Watcher {
     fn apply(&mut self, log: &Log) {
         let block = log.block_number.unwrap_or(self.deployment.block);
         if let Ok(event) = ModelEvents::ModelApproved::decode_log(&log.inner) {
-            remember(&mut self.known_models, event.modelId);
+            remember(&mut self.models, event.modelId);
         } else if let Ok(event) = PolicyEvents::PolicyApproved::decode_log(&log.inner) {
-            remember(&mut self.known_policies, event.policyId);
+            remember(&mut self.policies, event.policyId);
         } else if let Ok(event) = MandateEvents::MandateGranted::decode_log(&log.inner) {
             let state = MandateState {
                 policy: B32::new(event.policyId.0),
@@ -235,47 +277,66 @@ impl Watcher {
         }
     }
 
-    async fn live_models(&self) -> Result<Vec<ApprovedModel>, ChainError> {
+    async fn live_models(&mut self) -> Result<Vec<ApprovedModel>, ChainError> {
         let registry = ModelRegistry::new(self.deployment.model_registry, &self.chain.provider);
         let mut live = Vec::new();
-        for id in &self.known_models {
-            let active = registry.isActive(*id).call().await.map_err(ChainError::call("asking for a model's state"))?;
-            if active {
-                let model = registry.modelOf(*id).call().await.map_err(ChainError::call("reading a model"))?;
-                live.push(ApprovedModel {
+        for (id, known) in &mut self.models {
+            if known.is_none() {
+                let model = registry.modelOf(*id).call().await.map_err(ChainError::call("reading a model"))?._0;
+                *known = Some(ApprovedModel {
                     id: B32::new(id.0),
-                    package: model._0.modelHash.0,
-                    circuit: model._0.circuitHash.0,
-                    verifying_key: model._0.vkHash.0,
+                    package: model.modelHash.0,
+                    circuit: model.circuitHash.0,
+                    verifying_key: model.vkHash.0,
+                    proof_system: ProofSystem::of(model.proofSystemId),
                 });
             }
+            let active = registry.isActive(*id).call().await.map_err(ChainError::call("asking for a model's state"))?;
+            live.extend(known.clone().filter(|_| active));
         }
         Ok(live)
     }
 
-    async fn live_policies(&self) -> Result<Vec<ActivePolicy>, ChainError> {
+    async fn live_policies(&mut self) -> Result<Vec<ActivePolicy>, ChainError> {
         let registry = PolicyRegistry::new(self.deployment.policy_registry, &self.chain.provider);
         let mut live = Vec::new();
-        for id in &self.known_policies {
-            let active =
-                registry.isActive(*id).call().await.map_err(ChainError::call("asking for a policy's state"))?;
-            let terms = registry.policyOf(*id).call().await.map_err(ChainError::call("reading a policy"))?;
-            // A threshold outside i64 can never be reached by a score; such a policy is not live for an agent.
-            if let (true, Ok(threshold)) = (active, i64::try_from(terms.threshold)) {
-                live.push(ActivePolicy {
-                    id: B32::new(id.0),
+        for (id, known) in &mut self.policies {
+            if known.is_none() {
+                let terms = registry.policyOf(*id).call().await.map_err(ChainError::call("reading a policy"))?;
+                *known = Some(Terms {
                     model_id: B32::new(terms.modelId.0),
-                    threshold,
+                    threshold: i64::try_from(terms.threshold).ok(),
                     cool_down_s: terms.coolDownSeconds,
                 });
             }
+            let active =
+                registry.isActive(*id).call().await.map_err(ChainError::call("asking for a policy's state"))?;
+            // A threshold outside i64 can never be reached by a score; such a policy is not live for an agent.
+            if let (true, Some(Terms { model_id, threshold: Some(threshold), cool_down_s })) = (active, *known) {
+                live.push(ActivePolicy { id: B32::new(id.0), model_id, threshold, cool_down_s });
+            }
         }
         Ok(live)
     }
+
+    fn proof_systems(&self) -> HashMap<B32, ProofSystem> {
+        let models = self.models.iter().filter_map(|(_, model)| model.as_ref());
+        let of_model: HashMap<B32, ProofSystem> = models.map(|model| (model.id, model.proof_system)).collect();
+        let of_policy = |(id, terms): &(B256, Option<Terms>)| Some((B32::new(id.0), *of_model.get(&terms.as_ref()?.model_id)?));
+        self.policies.iter().filter_map(of_policy).collect()
+    }
 }
 
-fn remember(known: &mut Vec<B256>, id: B256) {
-    if !known.contains(&id) {
-        known.push(id);
+/// What of a policy's terms concerns an agent.
+#[derive(Debug, Clone, Copy)]
+struct Terms {
+    model_id: B32,
+    threshold: Option<i64>,
+    cool_down_s: u32,
+}
+
+fn remember<T>(known: &mut Vec<(B256, Option<T>)>, id: B256) {
+    if known.iter().all(|(other, _)| *other != id) {
+        known.push((id, None));
     }
 }

@@ -17,6 +17,7 @@ use hygeia_protocol::observation::{Limits, Observation, PatientId, Rejection};
 use hygeia_protocol::subject::{self, Partitioner, Stream};
 use hygeia_protocol::time::Timestamp;
 use hygeia_protocol::window::{PatientWindow, WindowConfig, WindowSnapshot};
+use hygeia_zkml::CommitmentScheme;
 
 use super::{Site, required};
 use crate::bus::{Checkpoint, Entry, OrderedReader};
@@ -159,7 +160,11 @@ impl Oracle {
                 return Ok(());
             }
         };
-        let window = self.sign(&enrolment, &snapshot, observed_at_ms)?;
+        let Some(scheme) = self.registries.commitment_scheme(&enrolment.mandate) else {
+            self.site.metrics.count(Counter::WindowsWithheld, "proof_system_unknown");
+            return Ok(());
+        };
+        let window = self.sign(&enrolment, scheme, &snapshot, observed_at_ms)?;
         let subject = subject::window(partition);
         self.site.bus.publish(Stream::Windows, subject, &window.message_id(), window.encode()).await?;
         self.site.metrics.count(Counter::WindowsAttested, "");
@@ -186,12 +191,18 @@ impl Oracle {
         })
     }
 
-    fn sign(&self, enrolment: &Enrolment, snapshot: &WindowSnapshot, observed_at_ms: u64) -> Result<AttestedWindow> {
+    fn sign(
+        &self,
+        enrolment: &Enrolment,
+        scheme: CommitmentScheme,
+        snapshot: &WindowSnapshot,
+        observed_at_ms: u64,
+    ) -> Result<AttestedWindow> {
         let end_s = snapshot.end.as_seconds();
         let schema = self.schema_hash;
         let features = self.schema.features(&convert::clinical_state(snapshot));
         let salt = enrolment.salt(end_s);
-        let commitment = hygeia_zkml::statement::commit(schema, &features, &hygeia_zkml::statement::Salt::new(salt))?;
+        let commitment = scheme.commit(schema, &features, &hygeia_zkml::Salt::new(salt))?;
         let signature = self.signer.attest(enrolment.mandate.into_bytes(), end_s, schema, commitment.to_bytes())?;
         Ok(AttestedWindow {
             v: V1,

@@ -11,22 +11,21 @@ pub mod memory;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use hygeia_protocol::message::{B32, HexBytes, Message, ProofRequest, Receipt, V1};
 use hygeia_protocol::subject::{self, Stream};
-use hygeia_zkml::PROOF_SYSTEM_ID;
-use hygeia_zkml::engine::Engine as _;
-use hygeia_zkml::engine::native::NativeEngine;
-use hygeia_zkml::statement::{self, Salt};
+use hygeia_zkml::Salt;
+use hygeia_zkml::engine::Engine;
 use thiserror::Error;
 
 use self::audit::{Audits, OpenAlerts};
 use super::Site;
 use super::sentinel::wait_for_approval;
 use crate::bus::{Job, WorkQueue};
-use crate::chain::registry::Registries;
+use crate::chain::registry::{ProofSystem, Registries};
 use crate::cli::ProverArgs;
 use crate::clock::now_ms;
+use crate::engines::Engines;
 use crate::keys::{self, KeySettings};
 use crate::models;
 use crate::telemetry::Counter;
@@ -37,8 +36,8 @@ const QUEUE: &str = "prover";
 /// Why a request gets no proof.
 #[derive(Debug, Error)]
 pub enum ProveError {
-    /// The request is for another model than this prover holds keys of.
-    #[error("the request names another model")]
+    /// The request is for another model, or under another policy, than this prover holds keys for.
+    #[error("the request names another model or policy")]
     OtherModel,
     /// The window's commitment is not that of its features and salt.
     #[error("the window does not open its commitment")]
@@ -74,25 +73,15 @@ pub async fn run(site: Site, args: ProverArgs) -> Result<()> {
     tracing::info!(keys = %args.keys_dir.display(), "opening the proving keys (made when absent)");
     let settings =
         KeySettings { keys_dir: args.keys_dir.clone(), threads: args.threads, circuit: args.circuit.clone() };
-    let engine = keys::open_alert_keys(&model, &settings).await?;
-    // A file may hold the development string too.
-    keys::allow_on(chain_id, engine.verifying_key().is_development())?;
     let approved = registries.models_of(model.hash());
-    if !approved.iter().any(|m| m.verifying_key == engine.verifying_key_hash() && m.circuit == engine.circuit_hash()) {
-        bail!(
-            "the verifying key {} is refused: the chain approves another key for model {}",
-            hex::encode(engine.verifying_key_hash()),
-            hex::encode(model.hash()),
-        );
-    }
-    tracing::info!(verifying_key = hex::encode(engine.verifying_key_hash()), "prover ready");
+    let engines = Engines::open(&model, &approved, &settings, &args.ezkl, chain_id).await?;
     let alerts = OpenAlerts::default();
-    let audits = match args.no_audit {
-        true => None,
-        false => Some(Audits::new(site.clone(), model.clone(), &args, settings)?),
+    let is_audited = approved.iter().any(|approved| approved.proof_system == ProofSystem::Native);
+    let audits = match !args.no_audit && is_audited {
+        true => Some(Audits::new(site.clone(), model.clone(), &args, settings)?),
+        false => None,
     };
-    let engine = Arc::new(engine);
-    let prover = Prover { engine, model_hash: model.hash(), registries, site, alerts: alerts.clone() };
+    let prover = Prover { engines, model_hash: model.hash(), registries, site, alerts: alerts.clone() };
     let auditing = async {
         match audits {
             Some(audits) => audits.run(alerts).await,
@@ -105,7 +94,7 @@ pub async fn run(site: Site, args: ProverArgs) -> Result<()> {
 
 struct Prover {
     site: Site,
-    engine: Arc<NativeEngine>,
+    engines: Engines,
     model_hash: [u8; 32],
     registries: Registries,
     alerts: OpenAlerts,
@@ -142,55 +131,66 @@ impl Prover {
     }
 
     async fn prove(&self, request: ProofRequest) -> Result<Receipt, ProveError> {
-        self.check(&request)?;
-        let engine = self.engine.clone();
+        let engine = self.engine_for(&request)?;
+        check(&request, engine.as_ref())?;
+        let prover = engine.clone();
         let features = request.window.features.clone();
         let salt = Salt::new(*request.window.salt.expose());
         let started = Instant::now();
-        let proof = tokio::task::spawn_blocking(move || engine.prove(&features, &salt))
+        let proof = tokio::task::spawn_blocking(move || prover.prove(&features, &salt))
             .await
             .map_err(|e| ProveError::Engine(Box::new(e)))?
             .map_err(|e| ProveError::Engine(Box::new(e)))?;
         if proof.public.score != request.score {
             return Err(ProveError::WrongScore);
         }
-        Ok(self.receipt(request, proof.bytes, started.elapsed()))
+        Ok(receipt(request, engine.as_ref(), proof.bytes, started.elapsed()))
     }
 
-    fn check(&self, request: &ProofRequest) -> Result<(), ProveError> {
-        let approved = !self.registries.policies_of(self.model_hash).is_empty();
-        if request.model.as_bytes() != &self.model_hash || !approved {
+    /// The engine of the proof system that the policy's model is approved under.
+    fn engine_for(&self, request: &ProofRequest) -> Result<Arc<dyn Engine>, ProveError> {
+        if request.model.as_bytes() != &self.model_hash {
             return Err(ProveError::OtherModel);
         }
-        let window = &request.window;
-        let salt = Salt::new(*window.salt.expose());
-        let commitment = statement::commit(*window.schema.as_bytes(), &window.features, &salt)
-            .map_err(|e| ProveError::Engine(Box::new(e)))?;
-        match commitment.to_bytes() == *window.commitment.as_bytes() {
-            true => Ok(()),
-            false => Err(ProveError::WrongCommitment),
-        }
+        let policies = self.registries.policies_of(self.model_hash);
+        let policy = policies.iter().find(|policy| policy.id == request.policy).ok_or(ProveError::OtherModel)?;
+        self.engines.of(&policy.model_id).ok_or(ProveError::OtherModel)
     }
+}
 
-    fn receipt(&self, request: ProofRequest, proof: Vec<u8>, took: Duration) -> Receipt {
-        Receipt {
-            v: V1,
-            receipt_id: Receipt::id(&request.alert_id, &B32::new(self.engine.circuit_hash())),
-            alert_id: request.alert_id,
-            mandate: request.window.mandate,
-            policy: request.policy,
-            model: request.model,
-            circuit: B32::new(self.engine.circuit_hash()),
-            verifying_key: B32::new(self.engine.verifying_key_hash()),
-            proof_system: PROOF_SYSTEM_ID.to_owned(),
-            commitment: request.window.commitment,
-            score: request.score,
-            proof: HexBytes::new(proof),
-            end: request.window.end,
-            oracle: request.window.oracle,
-            signature: request.window.signature,
-            proved_at_ms: now_ms(),
-            prove_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-        }
+/// Refuses a window that does not open its commitment, before any work is done on it.
+fn check(request: &ProofRequest, engine: &dyn Engine) -> Result<(), ProveError> {
+    let window = &request.window;
+    let salt = Salt::new(*window.salt.expose());
+    let commitment = engine
+        .commitment_scheme()
+        .commit(*window.schema.as_bytes(), &window.features, &salt)
+        .map_err(|e| ProveError::Engine(Box::new(e)))?;
+    match commitment.to_bytes() == *window.commitment.as_bytes() {
+        true => Ok(()),
+        false => Err(ProveError::WrongCommitment),
+    }
+}
+
+fn receipt(request: ProofRequest, engine: &dyn Engine, proof: Vec<u8>, took: Duration) -> Receipt {
+    let circuit = B32::new(engine.circuit_hash());
+    Receipt {
+        v: V1,
+        receipt_id: Receipt::id(&request.alert_id, &circuit),
+        alert_id: request.alert_id,
+        mandate: request.window.mandate,
+        policy: request.policy,
+        model: request.model,
+        circuit,
+        verifying_key: B32::new(engine.verifying_key_hash()),
+        proof_system: engine.proof_system_id().to_owned(),
+        commitment: request.window.commitment,
+        score: request.score,
+        proof: HexBytes::new(proof),
+        end: request.window.end,
+        oracle: request.window.oracle,
+        signature: request.window.signature,
+        proved_at_ms: now_ms(),
+        prove_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
     }
 }
