@@ -20,9 +20,12 @@ mod fixtures;
 pub use circuit::plan::Goal;
 pub use engine::{
     Engine, Proof, ProveError, VerifyError,
+    ezkl::{EzklConfig, EzklEngine, EzklError},
     native::{EngineConfig, NativeEngine, Srs, SrsError, VerifyingKeyFile, local_chain, verify},
 };
-pub use statement::{Commitment, PublicInputs, Salt, StatementError, commit};
+pub use statement::{Commitment, CommitmentScheme, PublicInputs, Salt, StatementError, commit};
 
 /// Identifies proof system, curve, opening scheme, transcript and statement version; registries store its Keccak hash.
 pub const PROOF_SYSTEM_ID: &str = "halo2-kzg-bn254-shplonk-keccak-v1";
+/// The same for EZKL's proofs; which circuit, rounding and lanes are meant is fixed by the verifying key.
+pub const EZKL_PROOF_SYSTEM_ID: &str = "ezkl-halo2-kzg-bn254-v1";

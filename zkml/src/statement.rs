@@ -143,6 +143,35 @@ impl PublicInputs {
     }
 }
 
+/// How a window is committed to. Each proof system hashes in its own way, so whoever commits must know which one will prove.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CommitmentScheme {
+    /// [`commit`]: tagged, packed, for this project's own proofs.
+    Native,
+    /// EZKL's hash of its inputs: features, two constants and the salt, one element each. The schema enters it only through
+    /// the verifying key of the model that the commitment is proved with.
+    Ezkl,
+}
+
+impl CommitmentScheme {
+    /// The scheme of a proof system, by the identifier that registries know.
+    pub fn of_proof_system(id: &str) -> Option<Self> {
+        match id {
+            crate::PROOF_SYSTEM_ID => Some(Self::Native),
+            crate::EZKL_PROOF_SYSTEM_ID => Some(Self::Ezkl),
+            _ => None,
+        }
+    }
+
+    /// Commits to a window's features.
+    pub fn commit(self, schema_hash: [u8; 32], features: &[i32], salt: &Salt) -> Result<Commitment, StatementError> {
+        match self {
+            Self::Native => commit(schema_hash, features, salt),
+            Self::Ezkl => crate::engine::ezkl::commit(features, salt),
+        }
+    }
+}
+
 /// Commits to a window's features.
 ///
 /// `Poseidon(tag, elements, salt)`, where `tag` is [`domain_tag`] and `elements` is [`pack`].

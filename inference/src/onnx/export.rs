@@ -22,7 +22,7 @@ const INTS: i64 = 7;
 /// schema over 1024), its output `score` `[batch, 1]` is the logit. `name` becomes the graph's name. A convolution reads
 /// its input step by step, so its channels are brought to the front for the operator and back again behind it.
 pub fn export(layers: &[FloatLayer], inputs: usize, name: &str) -> Result<Vec<u8>, OnnxError> {
-    let mut graph = Graph { nodes: Writer::default(), initializers: Writer::default(), value: "features".to_owned() };
+    let mut graph = Graph::new();
     let mut shape = Shape::Flat(inputs);
     for (index, layer) in layers.iter().enumerate() {
         shape = graph.layer(index, layer, shape, index + 1 == layers.len()).ok_or(OnnxError::LayerShape(index))?;
@@ -30,17 +30,7 @@ pub fn export(layers: &[FloatLayer], inputs: usize, name: &str) -> Result<Vec<u8
     if graph.value != "score" || shape != Shape::Flat(1) {
         return Err(OnnxError::OutputWidth(shape.len()));
     }
-    let mut model = Writer::default();
-    model.int(1, IR_VERSION).text(2, "hygeia");
-    model.message(7, |out| {
-        out.append(&graph.nodes).text(2, name).append(&graph.initializers);
-        out.message(11, |info| value_info(info, "features", inputs));
-        out.message(12, |info| value_info(info, "score", 1));
-    });
-    model.message(8, |opset| {
-        opset.text(1, "").int(2, OPSET);
-    });
-    Ok(model.finish())
+    Ok(graph.finish(inputs, name))
 }
 
 /// How the value at hand is laid out: `[batch, width]`, or `[batch, channels, steps]` as the operator has it.
@@ -60,13 +50,33 @@ impl Shape {
 }
 
 /// The graph so far: what goes into its fields 1 and 5, and the value the next node reads.
-struct Graph {
+pub(super) struct Graph {
     nodes: Writer,
     initializers: Writer,
     value: String,
 }
 
 impl Graph {
+    /// A graph that reads `features`.
+    pub(super) fn new() -> Self {
+        Self { nodes: Writer::default(), initializers: Writer::default(), value: "features".to_owned() }
+    }
+
+    /// The file around the graph, which takes `inputs` numbers and gives one, the value `score`.
+    pub(super) fn finish(self, inputs: usize, name: &str) -> Vec<u8> {
+        let mut model = Writer::default();
+        model.int(1, IR_VERSION).text(2, "hygeia");
+        model.message(7, |out| {
+            out.append(&self.nodes).text(2, name).append(&self.initializers);
+            out.message(11, |info| value_info(info, "features", inputs));
+            out.message(12, |info| value_info(info, "score", 1));
+        });
+        model.message(8, |opset| {
+            opset.text(1, "").int(2, OPSET);
+        });
+        model.finish()
+    }
+
     /// Adds a layer; nothing when it does not fit what comes before it.
     fn layer(&mut self, index: usize, layer: &FloatLayer, shape: Shape, last: bool) -> Option<Shape> {
         let shape = match layer {
@@ -119,7 +129,13 @@ impl Graph {
         });
         self.floats(&weights, &[outputs, channels, kernel], by_channel);
         self.floats(&bias, &[outputs], layer.bias.iter().copied());
-        self.node("Conv", format!("conv{index}"), &[&weights, &bias], |node| {
+        self.convolve(format!("conv{index}"), &weights, &bias, kernel);
+        Some(Shape::Channels { channels: outputs, steps: steps_out })
+    }
+
+    /// The operator of a valid convolution with stride 1.
+    pub(super) fn convolve(&mut self, to: String, weights: &str, bias: &str, kernel: usize) {
+        self.node("Conv", to, &[weights, bias], |node| {
             // EZKL wants even the defaults spelt out.
             for (name, values) in
                 [("kernel_shape", &[kernel][..]), ("strides", &[1]), ("pads", &[0, 0]), ("dilations", &[1])]
@@ -130,7 +146,6 @@ impl Graph {
                 a.int(3, 1);
             });
         });
-        Some(Shape::Channels { channels: outputs, steps: steps_out })
     }
 
     fn mean(&mut self, index: usize, channels: usize, shape: Shape) -> Option<Shape> {
@@ -160,11 +175,11 @@ impl Graph {
         }
     }
 
-    fn transpose(&mut self, to: String) {
+    pub(super) fn transpose(&mut self, to: String) {
         self.node("Transpose", to, &[], |node| ints(node, "perm", &[0, 2, 1]));
     }
 
-    fn reshape(&mut self, to: String, window: &[usize]) {
+    pub(super) fn reshape(&mut self, to: String, window: &[usize]) {
         let shape = format!("{to}.shape");
         let sizes: Vec<u8> =
             std::iter::once(-1).chain(window.iter().map(|&size| size as i64)).flat_map(i64::to_le_bytes).collect();
@@ -173,7 +188,7 @@ impl Graph {
     }
 
     /// A node that reads the value at hand and `more`; what it gives becomes the value at hand.
-    fn node(&mut self, operator: &str, to: String, more: &[&str], attributes: impl FnOnce(&mut Writer)) {
+    pub(super) fn node(&mut self, operator: &str, to: String, more: &[&str], attributes: impl FnOnce(&mut Writer)) {
         self.nodes.message(1, |node| {
             node.text(1, &self.value);
             for input in more {
@@ -185,9 +200,15 @@ impl Graph {
         self.value = to;
     }
 
-    fn floats(&mut self, name: &str, shape: &[usize], values: impl Iterator<Item = f32>) {
+    pub(super) fn floats(&mut self, name: &str, shape: &[usize], values: impl Iterator<Item = f32>) {
         let bytes: Vec<u8> = values.flat_map(f32::to_le_bytes).collect();
         self.initializer(name, FLOAT, shape, &bytes);
+    }
+
+    /// A constant vector of integers, such as the ends of a slice.
+    pub(super) fn integers(&mut self, name: &str, values: &[usize]) {
+        let bytes: Vec<u8> = values.iter().flat_map(|&value| (value as i64).to_le_bytes()).collect();
+        self.initializer(name, INT64, &[values.len()], &bytes);
     }
 
     fn initializer(&mut self, name: &str, kind: i64, shape: &[usize], bytes: &[u8]) {

@@ -1,11 +1,13 @@
 //! Float networks as ONNX files: what this project trains for other tools, and what other tools trained for this one.
 //!
-//! [`export`] writes the float layers of a model. [`import`] reads a network of fully connected or convolutional layers
+//! [`export`] writes the float layers of a model, [`export_exact`] an integer network so that fixed-point arithmetic gives
+//! its very scores. [`import`] reads a network of fully connected or convolutional layers
 //! with ReLU, such as PyTorch and scikit-learn export; what it does not understand it names. Reading takes nothing on
 //! trust: a file of any bytes gives layers or an [`OnnxError`], in bounded time and memory, and no other file is opened.
 
 mod affine;
 mod classes;
+mod exact;
 mod export;
 mod import;
 mod linear;
@@ -17,6 +19,7 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
+pub use exact::{EXACT_LANES, export_exact};
 pub use export::export;
 pub use import::{Imported, import};
 pub use wire::WireError;
@@ -107,6 +110,12 @@ pub enum OnnxError {
     /// Layers to export do not fit each other.
     #[error("layer {0} does not fit the one before it")]
     LayerShape(usize),
+    /// A weight or bias of an integer network has too many digits for a float of 32 bits.
+    #[error("layer {0} has a weight or bias that no float holds exactly")]
+    Inexact(usize),
+    /// A loader would turn a convolution over a single step into another operator, which rounds otherwise.
+    #[error("layer {0} is a convolution over a single step, which has no exact form")]
+    SingleStep(usize),
 }
 
 /// What is wrong with a node.

@@ -1,5 +1,6 @@
 //! Proof engines behind one trait, so that a receipt says which engine and version made it and nothing else differs.
 
+pub mod ezkl;
 pub mod native;
 
 use std::fmt;
@@ -54,6 +55,9 @@ pub enum ProveError {
     /// The proof system refused the witness.
     #[error("prove: the proof system failed: {0}")]
     ProofSystem(String),
+    /// EZKL gave no proof of this window.
+    #[error("prove: EZKL gave no proof of this window")]
+    Ezkl(#[source] ezkl::ProofFault),
     /// The prover panicked. Its message is not passed on, for it might carry a witness.
     #[error("prove: the prover panicked")]
     Panicked,
@@ -79,4 +83,7 @@ pub enum VerifyError {
     /// The verifier panicked.
     #[error("verify: the verifier panicked")]
     Panicked,
+    /// The process that verifies failed: nothing is known of the proof.
+    #[error("verify: the verifying process failed")]
+    Worker(#[source] ezkl::WorkerError),
 }

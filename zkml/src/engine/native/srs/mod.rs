@@ -206,10 +206,15 @@ impl Srs {
         &self.params
     }
 
+    /// The string in halo2's raw form, without mark or envelope, as other provers read it.
+    pub(crate) fn raw(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.params.write_custom(&mut bytes, SerdeFormat::RawBytes).expect("writing to memory does not fail");
+        bytes
+    }
+
     fn sealed(&self) -> Sealed {
-        let mut body = vec![u8::from(self.development)];
-        self.params.write_custom(&mut body, SerdeFormat::RawBytes).expect("writing to memory does not fail");
-        Sealed::new(MAGIC, &body)
+        Sealed::new(MAGIC, &[&[u8::from(self.development)], self.raw().as_slice()].concat())
     }
 
     /// The string in an envelope, cut to size where one is asked for; and the logarithm of its own size.
