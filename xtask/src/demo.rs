@@ -14,7 +14,7 @@ use crate::{process, setup};
 pub fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
     let tools = setup::run(workspace)?;
     let mut hygeia = Command::new(build_hygeia(workspace)?);
-    hygeia.arg("demo").arg("--tools").arg(tools.root()).args(args);
+    hygeia.arg("demo").arg("--tools").arg(tools.root()).arg("--policies").arg(workspace.path("policies")).args(args);
     eprintln!("$ {}", process::show(&hygeia));
     Err(anyhow!(hygeia.exec()).context("start hygeia"))
 }

@@ -3,7 +3,7 @@
 pub mod gov;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -332,6 +332,14 @@ pub struct EzklArgs {
     /// Let EZKL use a GPU, where it was built with ICICLE; any other build proves on the processor as ever.
     #[arg(long, env = "HYGEIA_EZKL_GPU")]
     pub ezkl_gpu: bool,
+}
+
+impl EzklArgs {
+    /// With what `cargo xtask setup` installed in a folder.
+    pub fn of_tools(tools: &Path) -> Self {
+        let ezkl_memory_mib = const { std::num::NonZeroU32::new(4096).unwrap() };
+        Self { ezkl_python: tools.join("venv/bin/python"), ezkl_memory_mib, ezkl_gpu: false }
+    }
 }
 
 /// Reads how many windows an audit holds.

@@ -10,6 +10,7 @@ pub mod cli;
 pub mod clock;
 pub mod convert;
 pub mod demo;
+pub mod engines;
 pub mod enrolment;
 pub mod explain;
 pub mod gov;

@@ -9,12 +9,15 @@ use anyhow::{Context, Result, bail};
 use hygeia_policies::{InferenceVerifier, PolicyRegistry, ids};
 use hygeia_protocol::message::{AuditedBatch, Message, Receipt, WindowReceipt};
 use hygeia_zkml::audit::{self, AuditPublic, AuditReceipt, AuditVerifyingKey};
+use hygeia_zkml::engine::Engine;
 use hygeia_zkml::engine::native::{self, VerifyingKeyFile};
 use hygeia_zkml::statement::{Commitment, PublicInputs};
+use hygeia_zkml::{EZKL_PROOF_SYSTEM_ID, EzklEngine};
 
 use crate::chain::{Chain, Deployment};
 use crate::cli::VerifyArgs;
-use crate::{keys, models};
+use crate::keys::KeySettings;
+use crate::{engines, keys, models};
 
 /// How long the chain may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -37,19 +40,27 @@ pub async fn command(args: &VerifyArgs) -> Result<bool> {
 }
 
 async fn of_alert(receipt: &Receipt, args: &VerifyArgs, verdict: &mut Verdict) -> Result<()> {
-    let key = match &args.verifying_key {
-        Some(path) => VerifyingKeyFile::load(path)?,
-        None => {
-            eprintln!("no --verifying-key given: taking that of the shipped model from {}", args.keys_dir.display());
-            let engine = keys::open_engine(&models::load(None)?, &args.keys_dir, 0).await?;
-            VerifyingKeyFile::from_bytes(engine.verifying_key().bytes().to_vec())?
-        }
-    };
-    verify_offline(receipt, &key, verdict);
+    if receipt.proof_system == EZKL_PROOF_SYSTEM_ID {
+        eprintln!("a proof of EZKL: opening its circuit of the shipped model in {}", args.keys_dir.display());
+        let settings = KeySettings::development(&args.keys_dir, 0);
+        let engine = engines::open_ezkl(&models::load(None)?, &settings, &args.ezkl).await?;
+        verify_offline(receipt, &engine, verdict);
+    } else {
+        verify_offline(receipt, &native_key(args).await?, verdict);
+    }
     if let Some(url) = &args.chain {
         verify_on_chain(receipt, url, &args.deployment, verdict).await?;
     }
     Ok(())
+}
+
+async fn native_key(args: &VerifyArgs) -> Result<VerifyingKeyFile> {
+    if let Some(path) = &args.verifying_key {
+        return Ok(VerifyingKeyFile::load(path)?);
+    }
+    eprintln!("no --verifying-key given: taking that of the shipped model from {}", args.keys_dir.display());
+    let engine = keys::open_engine(&models::load(None)?, &args.keys_dir, 0).await?;
+    Ok(VerifyingKeyFile::from_bytes(engine.verifying_key().bytes().to_vec())?)
 }
 
 fn of_window(receipt: &WindowReceipt, args: &VerifyArgs, verdict: &mut Verdict) -> Result<()> {
@@ -90,14 +101,62 @@ pub fn verify_audit_offline(
     verdict.check("the window's commitment and score are under this root", is_under_root);
 }
 
+/// What a receipt of an alert is checked against.
+pub trait ReceiptKey {
+    /// The proof system.
+    fn proof_system_id(&self) -> &'static str;
+    /// Hash of the circuit.
+    fn circuit_hash(&self) -> [u8; 32];
+    /// Hash of the verifying key.
+    fn hash(&self) -> [u8; 32];
+    /// Whether the proof holds.
+    fn accepts(&self, public: &PublicInputs, proof: &[u8]) -> bool;
+}
+
+impl ReceiptKey for VerifyingKeyFile {
+    fn proof_system_id(&self) -> &'static str {
+        hygeia_zkml::PROOF_SYSTEM_ID
+    }
+
+    fn circuit_hash(&self) -> [u8; 32] {
+        self.circuit_hash()
+    }
+
+    fn hash(&self) -> [u8; 32] {
+        self.hash()
+    }
+
+    fn accepts(&self, public: &PublicInputs, proof: &[u8]) -> bool {
+        native::verify(self, proof, public).is_ok()
+    }
+}
+
+/// EZKL verifies in a process of its own.
+impl ReceiptKey for EzklEngine {
+    fn proof_system_id(&self) -> &'static str {
+        EZKL_PROOF_SYSTEM_ID
+    }
+
+    fn circuit_hash(&self) -> [u8; 32] {
+        Engine::circuit_hash(self)
+    }
+
+    fn hash(&self) -> [u8; 32] {
+        self.verifying_key_hash()
+    }
+
+    fn accepts(&self, public: &PublicInputs, proof: &[u8]) -> bool {
+        self.verify(public, proof).is_ok()
+    }
+}
+
 /// Checks the proof against the verifying key; needs no network.
-pub fn verify_offline(receipt: &Receipt, key: &VerifyingKeyFile, verdict: &mut Verdict) {
+pub fn verify_offline(receipt: &Receipt, key: &impl ReceiptKey, verdict: &mut Verdict) {
     verdict.check("the key is the one the receipt names", key.hash() == *receipt.verifying_key.as_bytes());
     verdict.check("the circuit is the one the receipt names", key.circuit_hash() == *receipt.circuit.as_bytes());
-    verdict.check("the proof system is this program's", receipt.proof_system == hygeia_zkml::PROOF_SYSTEM_ID);
+    verdict.check("the proof system is the key's", receipt.proof_system == key.proof_system_id());
     let proved = Commitment::from_bytes(*receipt.commitment.as_bytes()).is_ok_and(|commitment| {
-        let public = PublicInputs { commitment, score: receipt.score };
-        native::verify(key, receipt.proof.as_slice(), &public).is_ok()
+        key.accepts(&PublicInputs { commitment, score: receipt.score }, receipt.proof.as_slice())
     });
     verdict.check("the proof holds for this commitment and score", proved);
 }

@@ -52,6 +52,30 @@ async fn the_demo_triggers_care_and_says_so_in_json() {
     }
 }
 
+/// The same way with EZKL's proofs, from the oracle's commitment to the trigger; nothing is audited.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_demo_triggers_care_on_proofs_of_ezkl() {
+    let dir = tempfile::tempdir().unwrap();
+    let policies = support::policies_dir();
+    let arguments = ["--json", "--stays", "1", "--hours", "24", "--speed", "20000", "--engine", "ezkl", "--policies"];
+    let output = demo(dir.path(), &arguments).arg(policies).output().await.unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{errors}");
+    let summary: Value = serde_json::from_slice(&output.stdout).expect("standard output is one JSON object");
+    assert!(summary["triggers_accepted"].as_u64().is_some_and(|triggers| triggers > 0), "{summary}");
+    assert_eq!(summary["proofs"], summary["alerts"], "{summary}");
+    assert_eq!(summary["audit"]["batches"], 0, "{summary}");
+    assert_eq!(summary["order_holds"], true);
+    let receipt = std::fs::read_dir(dir.path().join("receipts")).unwrap().flatten().next().expect("a receipt is kept");
+    let receipt: Value = serde_json::from_slice(&std::fs::read(receipt.path()).unwrap()).unwrap();
+    assert_eq!(receipt["proof_system"], "ezkl-halo2-kzg-bn254-v1");
+    // What the roles and EZKL's processes said; the stays' features are integers around the thousands.
+    for log in ["prover", "oracle", "sentinel", "steward"] {
+        let text = std::fs::read_to_string(dir.path().join(format!("{log}.log"))).unwrap();
+        assert!(!text.contains("features") && !text.contains("input_data"), "{log}: {text}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ctrl_c_stops_everything_the_demo_started() {
     stopped_by("-INT").await;

@@ -8,14 +8,14 @@ use hygeia_inference::schema::ClinicalState;
 use hygeia_node::chain::signing::OracleSigner;
 use hygeia_node::chain::transaction::{Outcome, Triggers};
 use hygeia_node::chain::{Chain, governance};
-use hygeia_node::demo::network::Network;
-use hygeia_node::keys;
+use hygeia_node::demo::network::{Network, ProvedBy};
+use hygeia_node::keys::KeySettings;
+use hygeia_node::{engines, keys};
 use hygeia_policies::{MandateRegistry, ModelRegistry, OracleRegistry};
 use hygeia_protocol::bytes::{Address, B32, HexBytes, Signature};
 use hygeia_protocol::identity::PatientId;
 use hygeia_protocol::message::{Receipt, V1};
-use hygeia_zkml::engine::Engine as _;
-use hygeia_zkml::engine::native::NativeEngine;
+use hygeia_zkml::engine::Engine;
 use hygeia_zkml::statement::Salt;
 
 /// Below every score: the policy of this test applies to any window.
@@ -23,7 +23,7 @@ const THRESHOLD: i64 = -1_000_000;
 
 struct Scene {
     network: Network,
-    engine: NativeEngine,
+    engine: Box<dyn Engine>,
     triggers: Triggers,
     oracle: OracleSigner,
 }
@@ -48,7 +48,7 @@ impl Scene {
             model: B32::new(model.hash()),
             circuit,
             verifying_key: B32::new(self.engine.verifying_key_hash()),
-            proof_system: hygeia_zkml::PROOF_SYSTEM_ID.to_owned(),
+            proof_system: self.engine.proof_system_id().to_owned(),
             commitment: B32::new(commitment),
             score: proof.public.score,
             proof: HexBytes::new(proof.bytes),
@@ -83,15 +83,28 @@ fn flipped<const N: usize>(bytes: &[u8; N], at: usize) -> [u8; N] {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_forgery_is_refused_by_its_own_error() {
+    let model = ModelPackage::default_model();
+    let engine = keys::open_engine(model, &support::keys_dir(), 0).await.unwrap();
+    refuse_each_forgery(ProvedBy::Native, Box::new(engine)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_forgery_of_a_proof_of_ezkl_is_refused_by_the_same_error() {
+    let settings = KeySettings::development(&support::keys_dir(), 0);
+    let by = support::ezkl();
+    let ProvedBy::Ezkl { ezkl, .. } = &by else { unreachable!("EZKL it is") };
+    let engine = engines::open_ezkl(ModelPackage::default_model(), &settings, ezkl).await.unwrap();
+    refuse_each_forgery(by, Box::new(engine)).await;
+}
+
+async fn refuse_each_forgery(by: ProvedBy, engine: Box<dyn Engine>) {
     let dir = tempfile::tempdir().unwrap();
-    let tools = support::tools();
-    let mut network = support::network(&tools, dir.path(), Some(THRESHOLD)).await;
+    let mut network = support::network_by(&support::tools(), dir.path(), Some(THRESHOLD), by).await;
     let first = network.enrol(patient("first")).await.unwrap();
     let second = network.enrol(patient("second")).await.unwrap();
     let now = governance::chain_time(&network.chain).await.unwrap();
     let (end, later) = (now - 3_600, now - 1_800);
 
-    let engine = keys::open_engine(ModelPackage::default_model(), &dir.path().join("keys"), 0).await.unwrap();
     let steward = network.accounts.steward.clone();
     let chain = Chain::connect(network.anvil.url(), std::slice::from_ref(&steward), std::time::Duration::from_secs(5))
         .await

@@ -5,7 +5,7 @@ pub mod native;
 
 use std::fmt;
 
-use crate::statement::{PublicInputs, Salt, StatementError};
+use crate::statement::{CommitmentScheme, PublicInputs, Salt, StatementError};
 
 /// Proves and verifies statements of one model.
 pub trait Engine: Send + Sync {
@@ -20,6 +20,15 @@ pub trait Engine: Send + Sync {
 
     /// Hash of the file that anyone needs to verify.
     fn verifying_key_hash(&self) -> [u8; 32];
+
+    /// Bytes of every proof.
+    fn proof_bytes(&self) -> usize;
+
+    /// Whether the reference string's secret is public. Only a local chain may accept such proofs.
+    fn is_development(&self) -> bool;
+
+    /// How a window is committed to that this engine proves.
+    fn commitment_scheme(&self) -> CommitmentScheme;
 
     /// Proves one window. The proof returned has been verified.
     fn prove(&self, features: &[i32], salt: &Salt) -> Result<Proof, ProveError>;

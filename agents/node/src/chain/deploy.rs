@@ -1,5 +1,7 @@
 //! Puts the contracts on a chain. Every registry belongs to the timelock from its first block; the deployer keeps nothing.
 
+use std::path::Path;
+
 use alloy::network::TransactionBuilder;
 use alloy::primitives::{Address, Bytes, U256};
 use alloy::providers::Provider;
@@ -115,6 +117,24 @@ pub async fn deploy_verifier(chain: &Chain, deployer: Address) -> Result<Address
 /// Deploys the generated verifier of the shipped model's audits.
 pub async fn deploy_audit_verifier(chain: &Chain, deployer: Address) -> Result<Address, ChainError> {
     create(chain, deployer, bytecode(AUDIT_VERIFIER)?, "deploying the audit verifier").await
+}
+
+/// Compiles a verifier that EZKL generated and deploys it. `policies` is the folder with the compiler's tools.
+pub async fn deploy_ezkl_verifier(
+    chain: &Chain,
+    deployer: Address,
+    policies: &Path,
+    source: &str,
+) -> anyhow::Result<Address> {
+    let scratch = tempfile::tempdir()?;
+    let [input, output] = ["verifier.sol", "verifier.json"].map(|name| scratch.path().join(name));
+    std::fs::write(&input, source)?;
+    let script = policies.join("tools/compile-verifier.mjs");
+    let mut node = tokio::process::Command::new("node");
+    let status = node.arg(&script).arg(&input).arg(&output).status().await.context("starting node")?;
+    anyhow::ensure!(status.success(), "{} did not compile EZKL's verifier ({status})", script.display());
+    let code = bytecode(&std::fs::read_to_string(&output)?)?;
+    Ok(create(chain, deployer, code, "deploying EZKL's verifier").await?)
 }
 
 fn bytecode(artifact: &str) -> Result<Bytes, ChainError> {

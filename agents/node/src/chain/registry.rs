@@ -190,14 +190,7 @@ struct Watcher {
 impl Watcher {
     fn new(chain: Chain, deployment: Deployment) -> Self {
         let next_block = deployment.block;
-        Self {
-            chain,
-            deployment,
-            view: View::default(),
-            policies: Vec::new(),
-            models: Vec::new(),
-            next_block,
-        }
+        Self { chain, deployment, view: View::default(), policies: Vec::new(), models: Vec::new(), next_block }
     }
 
     /// The registries' state at the newest block; `None` when there is no new block.
@@ -322,7 +315,8 @@ impl Watcher {
     fn proof_systems(&self) -> HashMap<B32, ProofSystem> {
         let models = self.models.iter().filter_map(|(_, model)| model.as_ref());
         let of_model: HashMap<B32, ProofSystem> = models.map(|model| (model.id, model.proof_system)).collect();
-        let of_policy = |(id, terms): &(B256, Option<Terms>)| Some((B32::new(id.0), *of_model.get(&terms.as_ref()?.model_id)?));
+        let of_policy =
+            |(id, terms): &(B256, Option<Terms>)| Some((B32::new(id.0), *of_model.get(&terms.as_ref()?.model_id)?));
         self.policies.iter().filter_map(of_policy).collect()
     }
 }

@@ -8,8 +8,7 @@ use hygeia_policies::{
     AuditBinding, CarePool, ChangeControl, Evidence, HygeiaToken, ModelCommitment, ModelRegistry, OracleRegistry,
     PolicyRegistry, PolicyTerms, ServiceBinding, ids,
 };
-use hygeia_zkml::engine::Engine as _;
-use hygeia_zkml::engine::native::NativeEngine;
+use hygeia_zkml::engine::Engine;
 use sha2::{Digest, Sha256};
 
 use super::network::Accounts;
@@ -54,7 +53,7 @@ impl Proposal {
     /// its audits.
     pub fn new(
         model: &ModelPackage,
-        engine: &NativeEngine,
+        engine: &dyn Engine,
         verifier: Address,
         accounts: &Accounts,
         threshold: Option<i64>,
@@ -64,14 +63,13 @@ impl Proposal {
             modelHash: B256::from(model.hash()),
             circuitHash: B256::from(engine.circuit_hash()),
             vkHash: B256::from(engine.verifying_key_hash()),
-            proofSystemId: ids::proof_system_id(ids::PROOF_SYSTEM),
+            proofSystemId: ids::proof_system_id(engine.proof_system_id()),
             uri: format!("hygeia:model:{}", hex::encode(model.hash())),
         };
         let binding = ServiceBinding {
             schemaHash: B256::from(model.schema().hash()),
             verifier,
-            proofLength: u32::try_from(engine.verifying_key().proof_bytes())
-                .context("a proof is shorter than 4 GiB")?,
+            proofLength: u32::try_from(engine.proof_bytes()).context("a proof is shorter than 4 GiB")?,
         };
         let card = model.card();
         let change = ChangeControl {

@@ -21,8 +21,9 @@ use hygeia_protocol::bytes::B32;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::DemoArgs;
-use network::{Network, ROLES, Setup};
+use crate::cli::{DemoArgs, DemoEngine, EzklArgs};
+use audits::Audited;
+use network::{Network, ProvedBy, ROLES, Setup};
 use observer::{Observed, Observer};
 use processes::Tools;
 use replay::Progress;
@@ -63,8 +64,9 @@ pub async fn run(args: &DemoArgs, stop: CancellationToken) -> Result<bool> {
         keys_dir: args.tools.join("keys"),
         qdrant: args.qdrant.clone(),
         threshold: None,
+        engine: proved_by(args),
         prover_arguments: Vec::new(),
-        audit_windows: Some(AUDIT_WINDOWS),
+        audit_windows: is_audited(args).then_some(AUDIT_WINDOWS),
     };
     let mut say = step;
     let founding = Network::found(setup, &mut say);
@@ -114,8 +116,13 @@ async fn show(
     view.await?;
     let done = followed?;
 
-    step("the replay is over; ordering an audit of every inference that is not proved yet");
-    let audited = audits::run(network, &observer, dir, stop).await?;
+    let audited = if is_audited(args) {
+        step("the replay is over; ordering an audit of every inference that is not proved yet");
+        audits::run(network, &observer, dir, stop).await?
+    } else {
+        step("the replay is over; EZKL's commitments are not audited");
+        Audited::default()
+    };
     let seen = observer.look();
     let accepted = read_back(network, &seen).await?;
     let summary = Summary::new(done, &seen, audited, &|id| accepted.contains(id));
@@ -226,6 +233,18 @@ fn print_how_to_look_around(network: &Network, dir: &Path, keys_dir: &Path, gate
         eprintln!("  {:<9} process {}", role.name(), network.role_id(role).map_or("-".to_owned(), |id| id.to_string()));
     }
     eprintln!("Ctrl-C stops everything.");
+}
+
+fn proved_by(args: &DemoArgs) -> ProvedBy {
+    match args.engine {
+        DemoEngine::Native => ProvedBy::Native,
+        DemoEngine::Ezkl => ProvedBy::Ezkl { ezkl: EzklArgs::of_tools(&args.tools), policies: args.policies.clone() },
+    }
+}
+
+/// Audits are this project's own proofs: they are of windows that are committed to in its own way.
+fn is_audited(args: &DemoArgs) -> bool {
+    args.engine == DemoEngine::Native
 }
 
 fn step(text: &str) {

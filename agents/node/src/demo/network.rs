@@ -14,6 +14,7 @@ use hygeia_policies::{AuditBinding, MandateRegistry};
 use hygeia_protocol::bytes::B32;
 use hygeia_protocol::identity::PatientId;
 use hygeia_protocol::subject::Partitioner;
+use hygeia_zkml::engine::Engine;
 use rand::RngCore;
 use tokio::process::Command;
 
@@ -24,8 +25,9 @@ use crate::chain::deploy::{self, Founding};
 use crate::chain::governance::{self, Vote};
 use crate::chain::signing::MandateKey;
 use crate::chain::{Chain, ChainError, Deployment};
-use crate::cli::Role;
+use crate::cli::{EzklArgs, Role};
 use crate::clock::now_s;
+use crate::engines;
 use crate::enrolment::Enrolments;
 use crate::keys::{self, KeySettings};
 
@@ -116,10 +118,58 @@ pub struct Setup<'a> {
     pub qdrant: Option<String>,
     /// Threshold of the care policy; that of the ward's alert budget when absent.
     pub threshold: Option<i64>,
+    /// What proves the alerts.
+    pub engine: ProvedBy,
     /// More arguments of the prover.
     pub prover_arguments: Vec<String>,
     /// Windows of an audit, where the vote is to approve a verifier of audits too.
     pub audit_windows: Option<usize>,
+}
+
+/// What proves the alerts of a network.
+#[derive(Debug, Clone, Default)]
+pub enum ProvedBy {
+    /// This project's own engine.
+    #[default]
+    Native,
+    /// EZKL.
+    Ezkl {
+        /// How it is run.
+        ezkl: EzklArgs,
+        /// Folder with the tools that compile its verifier.
+        policies: PathBuf,
+    },
+}
+
+impl ProvedBy {
+    /// Opens the engine and deploys the contract that verifies its proofs.
+    async fn set_up(
+        &self,
+        chain: &Chain,
+        deployer: Address,
+        model: &ModelPackage,
+        keys_dir: &Path,
+    ) -> Result<(Box<dyn Engine>, Address)> {
+        match self {
+            Self::Native => {
+                let verifier = deploy::deploy_verifier(chain, deployer).await?;
+                Ok((Box::new(keys::open_engine(model, keys_dir, 0).await?), verifier))
+            }
+            Self::Ezkl { ezkl, policies } => {
+                let engine = engines::open_ezkl(model, &KeySettings::development(keys_dir, 0), ezkl).await?;
+                let verifier = deploy::deploy_ezkl_verifier(chain, deployer, policies, engine.contract()).await?;
+                Ok((Box::new(engine), verifier))
+            }
+        }
+    }
+
+    /// What the prover is told of it.
+    fn arguments(&self) -> Vec<String> {
+        match self {
+            Self::Native => Vec::new(),
+            Self::Ezkl { ezkl, .. } => vec!["--ezkl-python".to_owned(), ezkl.ezkl_python.display().to_string()],
+        }
+    }
 }
 
 impl Network {
@@ -143,20 +193,19 @@ impl Network {
             chain.provider.anvil_set_balance(account.address(), coins).await?;
         }
 
-        say("deploying the contracts and the generated verifier");
+        say("deploying the contracts");
         let deployer = accounts.deployer.address();
         let deployment = deploy::deploy(&chain, deployer, &rules).await?;
-        let verifier = deploy::deploy_verifier(&chain, deployer).await?;
         deployment.save(&setup.dir.join("deployment.json"))?;
 
-        say("making or opening the proving keys of the shipped model");
+        say("making or opening the proving keys of the shipped model, and deploying their verifier");
         let model = ModelPackage::default_model();
-        let engine = keys::open_engine(model, &setup.keys_dir, 0).await?;
+        let (engine, verifier) = setup.engine.set_up(&chain, deployer, model, &setup.keys_dir).await?;
         let audits = match setup.audit_windows {
             Some(windows) => Some(audit_binding(&chain, deployer, model, &setup.keys_dir, windows).await?),
             None => None,
         };
-        let proposal = Proposal::new(model, &engine, verifier, &accounts, setup.threshold, audits)?;
+        let proposal = Proposal::new(model, engine.as_ref(), verifier, &accounts, setup.threshold, audits)?;
 
         say("holding the vote: delegate, propose, vote, queue, execute (the chain's clock is moved)");
         founding::distribute(&chain, &deployment, &accounts).await?;
@@ -188,7 +237,7 @@ impl Network {
             dir: setup.dir.to_owned(),
             keys_dir: setup.keys_dir,
             qdrant: setup.qdrant,
-            prover_arguments: setup.prover_arguments,
+            prover_arguments: [setup.engine.arguments(), setup.prover_arguments].concat(),
         };
         network.write_keys()?;
         Ok(network)

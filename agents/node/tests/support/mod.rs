@@ -3,7 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use hygeia_node::demo::network::{Network, Setup};
+use hygeia_node::cli::EzklArgs;
+use hygeia_node::demo::network::{Network, ProvedBy, Setup};
 use hygeia_node::demo::processes::Tools;
 
 /// The tools `cargo xtask setup` installed; the test fails with what to do when they are absent.
@@ -32,6 +33,31 @@ pub async fn network(tools: &Tools, dir: &Path, threshold: Option<i64>) -> Netwo
 
 /// The same, with these arguments for the prover.
 pub async fn network_with(tools: &Tools, dir: &Path, threshold: Option<i64>, prover_arguments: &[&str]) -> Network {
+    found(tools, dir, threshold, prover_arguments, ProvedBy::Native).await
+}
+
+/// The same, with alerts proved by this engine.
+pub async fn network_by(tools: &Tools, dir: &Path, threshold: Option<i64>, engine: ProvedBy) -> Network {
+    found(tools, dir, threshold, &["--no-audit"], engine).await
+}
+
+/// EZKL, as the tools have it.
+pub fn ezkl() -> ProvedBy {
+    ProvedBy::Ezkl { ezkl: EzklArgs::of_tools(&tools_dir()), policies: policies_dir() }
+}
+
+/// The contracts, and the compiler for those that are generated.
+pub fn policies_dir() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies")
+}
+
+async fn found(
+    tools: &Tools,
+    dir: &Path,
+    threshold: Option<i64>,
+    prover_arguments: &[&str],
+    engine: ProvedBy,
+) -> Network {
     let setup = Setup {
         tools,
         program: PathBuf::from(env!("CARGO_BIN_EXE_hygeia")),
@@ -39,6 +65,7 @@ pub async fn network_with(tools: &Tools, dir: &Path, threshold: Option<i64>, pro
         keys_dir: keys_dir(),
         qdrant: None,
         threshold,
+        engine,
         prover_arguments: prover_arguments.iter().map(|&argument| argument.to_owned()).collect(),
         audit_windows: None,
     };

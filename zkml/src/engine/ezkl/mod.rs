@@ -38,7 +38,7 @@ pub use package::{FileEntry, Manifest};
 use super::{Engine, Proof, ProveError, VerifyError, native::Srs};
 use crate::{
     EZKL_PROOF_SYSTEM_ID,
-    statement::{Commitment, PublicInputs, Salt, field_to_i64},
+    statement::{Commitment, CommitmentScheme, PublicInputs, Salt, field_to_i64},
 };
 use make::Bench;
 use package::Package;
@@ -202,11 +202,6 @@ impl EzklEngine {
         &self.package.contract
     }
 
-    /// Whether the reference string's secret is public. Only a local chain may accept such a circuit.
-    pub fn is_development(&self) -> bool {
-        self.package.manifest.is_development
-    }
-
     /// What workers prove with.
     pub fn backend(&self) -> Backend {
         self.backend
@@ -301,6 +296,18 @@ impl Engine for EzklEngine {
 
     fn verifying_key_hash(&self) -> [u8; 32] {
         self.package.manifest.verifying_key_hash()
+    }
+
+    fn proof_bytes(&self) -> usize {
+        self.package.manifest.proof_bytes
+    }
+
+    fn is_development(&self) -> bool {
+        self.package.manifest.is_development
+    }
+
+    fn commitment_scheme(&self) -> CommitmentScheme {
+        CommitmentScheme::Ezkl
     }
 
     fn prove(&self, features: &[i32], salt: &Salt) -> Result<Proof, ProveError> {

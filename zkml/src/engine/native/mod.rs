@@ -42,7 +42,7 @@ use crate::{
         witness::{self, AlertColumns, Witness, WitnessError},
     },
     prover::{Freedom, Prover, ProverError, stock},
-    statement::{PublicInputs, Salt},
+    statement::{CommitmentScheme, PublicInputs, Salt},
 };
 use file::{Magic, Sealed};
 
@@ -263,6 +263,18 @@ impl Engine for NativeEngine {
 
     fn verifying_key_hash(&self) -> [u8; 32] {
         self.verifying_key.hash()
+    }
+
+    fn proof_bytes(&self) -> usize {
+        self.verifying_key.proof_bytes()
+    }
+
+    fn is_development(&self) -> bool {
+        self.verifying_key.is_development()
+    }
+
+    fn commitment_scheme(&self) -> CommitmentScheme {
+        CommitmentScheme::Native
     }
 
     fn prove(&self, features: &[i32], salt: &Salt) -> Result<Proof, ProveError> {
