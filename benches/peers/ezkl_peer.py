@@ -1,13 +1,14 @@
-"""EZKL as a peer of the proof benchmark: one JSON command a line in, one JSON answer a line out.
+"""EZKL as a peer of the proof benchmarks: one JSON command a line in, one JSON answer a line out.
 
-    python ezkl_peer.py MODEL.onnx FOLDER WIDTH
+    python ezkl_peer.py MODEL.onnx FOLDER WIDTH tuned|default
 
-At start it makes settings, circuit and keys in FOLDER, with the settings that were found best for such models: hashed
-input, fixed parameters, public output, scale 13, range checks in three limbs of base 1024, and the fewest rows that
-calibration finds. Then `{"prove": [..]}` proves a window of floats and says what the call took, in seconds of this
+At start it makes settings, circuit, keys and contract in FOLDER: hashed input, fixed parameters, public output, scale 13,
+and the fewest rows that calibration finds. Tuned, range checks have three limbs of base 1024, which was found best for such
+models; by default they are as EZKL has them. Then `{"prove": [..]}` proves a window of floats and says what the call took, in seconds of this
 process (user and system, all threads); the proof is verified outside that time. `{"stop": 0}` says the memory it had.
 """
 
+import asyncio
 import json
 import os
 import resource
@@ -36,12 +37,13 @@ def must(result, what):
 
 
 class Engine:
-    def __init__(self, model, folder, width):
+    def __init__(self, model, folder, width, kind):
         self.path = lambda name: os.path.join(folder, name)
         arguments = ezkl.PyRunArgs()
         arguments.input_visibility, arguments.param_visibility, arguments.output_visibility = "hashed", "fixed", "public"
         arguments.input_scale = arguments.param_scale = SCALE
-        arguments.decomp_base, arguments.decomp_legs = 1024, 3
+        if kind == "tuned":
+            arguments.decomp_base, arguments.decomp_legs = 1024, 3
         self.settings, self.circuit = self.path("settings.json"), self.path("circuit.ezkl")
         must(ezkl.gen_settings(model, self.settings, py_run_args=arguments), "gen_settings")
         samples = [[((7 * row + 3 * index) % 17 - 8) / 4 for index in range(width)] for row in range(8)]
@@ -56,6 +58,20 @@ class Engine:
         before = cpu()
         must(ezkl.setup(model=self.circuit, vk_path=self.path("vk"), pk_path=self.path("pk"), srs_path=self.srs), "setup")
         self.setup_cpu_s = cpu() - before
+        self.contract()
+
+    def contract(self):
+        """Writes verifier.sol. EZKL then looks for a compiler, which is not there."""
+        paths = {"sol_code_path": self.path("verifier.sol"), "abi_path": self.path("verifier.abi")}
+
+        async def create():
+            await ezkl.create_evm_verifier(vk_path=self.path("vk"), settings_path=self.settings, srs_path=self.srs, **paths)
+
+        try:
+            asyncio.run(create())
+        except RuntimeError:
+            pass
+        must(os.path.exists(paths["sol_code_path"]), "create_evm_verifier")
 
     def write(self, values):
         with open(self.path("input.json"), "w") as file:
@@ -72,11 +88,12 @@ class Engine:
         must(ezkl.verify(proof_path=proof, settings_path=self.settings, vk_path=self.path("vk"), srs_path=self.srs), "verify")
         took["verify_cpu_s"] = cpu() - before
         took["proof_bytes"] = len(json.load(open(proof))["hex_proof"]) // 2 - 1
+        ezkl.encode_evm_calldata(proof=proof, calldata=self.path("calldata.bin"))
         return took
 
 
-def main(model, folder, width):
-    engine = Engine(model, folder, int(width))
+def main(model, folder, width, kind):
+    engine = Engine(model, folder, int(width), kind)
     about = {
         "ezkl": ezkl.__version__,
         "logrows": engine.logrows,

@@ -5,8 +5,11 @@
 //! never holds product logic.
 
 pub mod arguments;
+pub mod chain;
 pub mod measure;
 pub mod models;
+pub mod process;
 pub mod record;
+pub mod worker;
 
 pub use arguments::Arguments;

@@ -1,13 +1,14 @@
-//! CPU time and memory of this process, and medians.
+//! CPU time and memory of this process and of those it started, and medians.
 
 use std::error::Error;
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// What a piece of work took.
 #[derive(Clone, Copy, Debug)]
 pub struct Took {
-    /// CPU seconds of this process, all threads.
+    /// CPU seconds of this process and of those it started, all threads.
     pub cpu_s: f64,
     /// Seconds on the clock.
     pub wall_s: f64,
@@ -23,18 +24,38 @@ pub fn measured<T, E: Error + 'static>(work: impl FnOnce() -> Result<T, E>) -> R
 /// User and system time, to the nanosecond that the scheduler counts.
 fn cpu_s() -> Result<f64, Box<dyn Error>> {
     let mut total_ns = 0.0;
-    for task in fs::read_dir("/proc/self/task")? {
-        let told = fs::read_to_string(task?.path().join("schedstat"))?;
-        total_ns += told.split_whitespace().next().ok_or("schedstat is empty")?.parse::<f64>()?;
+    for process in family()? {
+        for task in fs::read_dir(process.join("task"))? {
+            let told = fs::read_to_string(task?.path().join("schedstat"))?;
+            total_ns += told.split_whitespace().next().ok_or("schedstat is empty")?.parse::<f64>()?;
+        }
     }
     Ok(total_ns / 1e9)
 }
 
-/// The most memory this process had, in MB.
+/// The most memory that this process had, and those it started that still run, in MB.
 pub fn peak_mb() -> Result<f64, Box<dyn Error>> {
-    let status = fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM")).ok_or("no peak")?;
-    Ok(line.split_whitespace().nth(1).ok_or("no number")?.parse::<f64>()? / 1024.0)
+    let mut total = 0.0;
+    for process in family()? {
+        let status = fs::read_to_string(process.join("status"))?;
+        let line = status.lines().find(|line| line.starts_with("VmHWM")).ok_or("no peak")?;
+        total += line.split_whitespace().nth(1).ok_or("no number")?.parse::<f64>()? / 1024.0;
+    }
+    Ok(total)
+}
+
+/// This process and its descendants, as folders of `/proc`.
+fn family() -> Result<Vec<PathBuf>, Box<dyn Error>> {
+    let mut found = vec![PathBuf::from("/proc/self")];
+    let mut next = 0;
+    while let Some(process) = found.get(next).cloned() {
+        next += 1;
+        for task in fs::read_dir(process.join("task"))? {
+            let children = fs::read_to_string(task?.path().join("children"))?;
+            found.extend(children.split_whitespace().map(|child| Path::new("/proc").join(child)));
+        }
+    }
+    Ok(found)
 }
 
 /// Measurements in order.

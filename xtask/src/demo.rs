@@ -25,15 +25,15 @@ pub fn build_hygeia(workspace: &Workspace) -> Result<PathBuf> {
     cargo.args(["build", "--package", "hygeia", "--bin", "hygeia", "--message-format", "json-render-diagnostics"]);
     eprintln!("$ {}", process::show(&cargo));
     let messages = process::capture(cargo.stderr(Stdio::inherit()))?;
-    executable(&messages).context("cargo built no executable named hygeia")
+    executable(&messages, "hygeia").context("cargo built no executable named hygeia")
 }
 
 /// Finds the executable in cargo's messages, one JSON object a line.
-fn executable(messages: &str) -> Option<PathBuf> {
+pub fn executable(messages: &str, name: &str) -> Option<PathBuf> {
     messages
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .filter(|message| message["target"]["name"] == "hygeia")
+        .filter(|message| message["target"]["name"] == name)
         .find_map(|message| message["executable"].as_str().map(PathBuf::from))
 }
 
@@ -48,7 +48,7 @@ mod tests {
 not a message
 {"reason":"compiler-artifact","target":{"name":"hygeia"},"executable":"/t/debug/hygeia"}
 {"reason":"build-finished","success":true}"#;
-        assert_eq!(executable(messages), Some(PathBuf::from("/t/debug/hygeia")));
-        assert_eq!(executable("{}"), None);
+        assert_eq!(executable(messages, "hygeia"), Some(PathBuf::from("/t/debug/hygeia")));
+        assert_eq!(executable("{}", "hygeia"), None);
     }
 }

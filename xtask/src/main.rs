@@ -3,6 +3,7 @@
 //! It fetches pinned tools, starts the other programs of the build and compares what they generate with what is
 //! committed. This crate never holds product logic: no crate of the workspace depends on it, and it depends on none.
 
+mod bench;
 mod chart;
 mod demo;
 mod r#gen;
@@ -21,7 +22,7 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
 use crate::report::Report;
-use crate::workspace::{TOOLS_VARIABLE, Workspace};
+use crate::workspace::Workspace;
 
 /// The project's tasks.
 #[derive(Parser)]
@@ -90,29 +91,6 @@ fn run() -> Result<()> {
             r#gen::run(&workspace, r#gen::Mode::from_flag(check), &mut report);
             report.close()
         }
-        Task::Bench(passed) => bench(&workspace, &passed.args),
+        Task::Bench(passed) => bench::run(&workspace, &passed.args),
     }
-}
-
-fn bench(workspace: &Workspace, args: &[String]) -> Result<()> {
-    let (suite, rest) = match args.split_first() {
-        Some((suite, rest)) if !suite.starts_with('-') => (suite.as_str(), rest),
-        _ => ("*", args),
-    };
-    let mut cargo = workspace.cargo();
-    // Profile and packages of the tests: a machine that has built those compiles the suites alone. Naming one package
-    // would select other features of its dependencies and so compile them again.
-    cargo.args(["bench", "--profile", "dev", "--workspace", "--bench", suite]);
-    if ["*", "serving", "zkml"].contains(&suite) {
-        // The peer it measures is a tool, and candle is measured on one core.
-        let tools = setup::run(workspace)?;
-        cargo.env(TOOLS_VARIABLE, tools.root());
-    }
-    if suite == "serving" {
-        cargo.env("RAYON_NUM_THREADS", "1");
-    }
-    if !rest.is_empty() {
-        cargo.arg("--").args(rest);
-    }
-    process::run(&mut cargo)
 }

@@ -10,19 +10,16 @@
 //! cargo xtask bench zkml --json --record benches/records/2026-11-22-zkml.json
 //! ```
 
-mod chain;
-mod process;
 mod record;
-mod worker;
 
 use std::path::{Path, PathBuf};
 
-use hygeia_benches::Arguments;
 use hygeia_benches::models::{MODELS, Model};
+use hygeia_benches::process::Prover;
+use hygeia_benches::{Arguments, chain, worker};
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 
-use process::Prover;
 use record::{Results, Row};
 
 /// Windows of the audits that are measured, by model.
@@ -35,11 +32,8 @@ struct Options {
 
 fn main() {
     let arguments = Arguments::read();
-    if let Some(work) = arguments.value("--worker") {
-        let model = Model::named(&arguments.value("--model").expect("a model"));
-        let folder = PathBuf::from(arguments.value("--folder").expect("a folder"));
-        let work = worker::Work::read(&work);
-        return worker::run(&model, &work, &folder, arguments.number("--threads", 0)).expect("the worker works");
+    if worker::worked(&arguments) {
+        return;
     }
     let options = Options { runs: arguments.number("--runs", 5), threads: arguments.number("--threads", 0) };
     let results = measure(&options);
@@ -58,7 +52,7 @@ fn measure(options: &Options) -> Results {
         let model = Model::named(name);
         let folder = |kind: &str| scratch.path().join(format!("{name} {kind}").replace(' ', "-"));
         eprintln!("{name}: making keys");
-        let mut ezkl = Prover::ezkl(&model, &tools, &folder("ezkl"), options.threads);
+        let mut ezkl = Prover::ezkl(&model, &tools, &folder("ezkl"), options.threads, "tuned");
         let alerts: Vec<&str> = vec!["latency", "gas"];
         let audits = AUDITS.iter().filter(|(of, _)| *of == name).map(|(_, windows)| windows.to_string());
         let kinds: Vec<String> = alerts.into_iter().map(str::to_owned).chain(audits).collect();

@@ -6,8 +6,8 @@ use hygeia_benches::record;
 use serde_json::{Value, json};
 
 use super::Options;
-use super::chain::Verification;
-use super::process::Prover;
+use hygeia_benches::chain::Verification;
+use hygeia_benches::process::Prover;
 
 /// What one prover of ours cost on one model.
 pub struct Row {

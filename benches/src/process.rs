@@ -4,9 +4,10 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use hygeia_benches::measure::Took;
-use hygeia_benches::models::{Model, ONE};
 use serde_json::{Value, json};
+
+use crate::measure::Took;
+use crate::models::{Model, ONE};
 
 /// A running prover.
 pub struct Prover {
@@ -35,16 +36,27 @@ impl Prover {
         start()
     }
 
-    /// EZKL's, with the environment that `cargo xtask setup` installed.
-    pub fn ezkl(model: &Model, tools: &Path, folder: &Path, threads: usize) -> Self {
+    /// EZKL's, with the environment that `cargo xtask setup` installed; `tuned` or with its `default` settings.
+    pub fn ezkl(model: &Model, tools: &Path, folder: &Path, threads: usize, kind: &str) -> Self {
         std::fs::create_dir_all(folder).expect("a temporary folder");
         let onnx = folder.join("model.onnx");
         std::fs::write(&onnx, model.onnx()).expect("a temporary file");
         let mut command = Command::new(tools.join("venv/bin/python"));
         command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/ezkl_peer.py")).arg(&onnx).arg(folder);
-        command.arg(model.inputs().to_string());
+        command.args([&model.inputs().to_string(), kind]);
         // EZKL writes files of its own below the home folder.
         command.env("HOME", folder).env("EZKL_REPO_PATH", folder).env("RUST_LOG", "error");
+        if threads > 0 {
+            command.env("RAYON_NUM_THREADS", threads.to_string());
+        }
+        Self::start(&mut command)
+    }
+
+    /// One of the program of peers.
+    pub fn peer(program: &Path, kind: &str, model: &Model, folder: &Path, threads: usize) -> Self {
+        std::fs::create_dir_all(folder).expect("a temporary folder");
+        let mut command = Command::new(program);
+        command.args([kind, "--model", model.name, "--folder"]).arg(folder);
         if threads > 0 {
             command.env("RAYON_NUM_THREADS", threads.to_string());
         }

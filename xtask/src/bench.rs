@@ -1,0 +1,51 @@
+//! `cargo xtask bench`: the suites, with what they are compared with.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use anyhow::{Context, Result};
+
+use crate::workspace::{TOOLS_VARIABLE, Workspace};
+use crate::{demo, process, setup};
+
+/// Suites whose peers are among the tools.
+const WITH_TOOLS: [&str; 4] = ["*", "serving", "zkml", "provers"];
+/// Where the suite of provers finds the program of the peers.
+const PEERS_VARIABLE: &str = "HYGEIA_PROVER_PEERS";
+
+/// Runs the suite that is named first, or all; further flags go to it.
+pub fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
+    let (suite, rest) = match args.split_first() {
+        Some((suite, rest)) if !suite.starts_with('-') => (suite.as_str(), rest),
+        _ => ("*", args),
+    };
+    let mut cargo = workspace.cargo();
+    // Profile and packages of the tests: a machine that has built those compiles the suites alone. Naming one package
+    // would select other features of its dependencies and so compile them again.
+    cargo.args(["bench", "--profile", "dev", "--workspace", "--bench", suite]);
+    if WITH_TOOLS.contains(&suite) {
+        let tools = setup::run(workspace)?;
+        cargo.env(TOOLS_VARIABLE, tools.root());
+    }
+    if suite == "serving" {
+        // candle is measured on one core.
+        cargo.env("RAYON_NUM_THREADS", "1");
+    }
+    if ["*", "provers"].contains(&suite) {
+        cargo.env(PEERS_VARIABLE, build_peers(workspace)?);
+    }
+    if !rest.is_empty() {
+        cargo.arg("--").args(rest);
+    }
+    process::run(&mut cargo)
+}
+
+/// Builds the provers that are measured beside ours. They are a workspace of their own, for nothing else needs what they need.
+fn build_peers(workspace: &Workspace) -> Result<PathBuf> {
+    let mut cargo = workspace.cargo();
+    cargo.args(["build", "--release", "--locked", "--message-format", "json-render-diagnostics", "--manifest-path"]);
+    cargo.arg(workspace.path("benches/peers/provers/Cargo.toml"));
+    eprintln!("$ {}", process::show(&cargo));
+    let messages = process::capture(cargo.stderr(Stdio::inherit()))?;
+    demo::executable(&messages, "prover-peers").context("cargo built no executable named prover-peers")
+}
