@@ -2,13 +2,16 @@
 pragma solidity ^0.8.28;
 
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+import {IERC721} from "@openzeppelin/contracts/token/ERC721/IERC721.sol";
 import {Script} from "forge-std/Script.sol";
 import {stdJson} from "forge-std/StdJson.sol";
 import {HygeiaGovernor} from "../src/governance/HygeiaGovernor.sol";
 import {HygeiaTimelock} from "../src/governance/HygeiaTimelock.sol";
 import {HygeiaToken} from "../src/governance/HygeiaToken.sol";
 import {ICareCoordinator} from "../src/interfaces/ICareCoordinator.sol";
+import {IERC8004ValidationRegistry} from "../src/interfaces/IERC8004ValidationRegistry.sol";
 import {IOracleRegistry} from "../src/interfaces/IOracleRegistry.sol";
+import {AgentIdentityRegistry} from "../src/registries/AgentIdentityRegistry.sol";
 import {CredentialRegistry} from "../src/registries/CredentialRegistry.sol";
 import {MandateRegistry} from "../src/registries/MandateRegistry.sol";
 import {ModelRegistry} from "../src/registries/ModelRegistry.sol";
@@ -16,7 +19,9 @@ import {OracleRegistry} from "../src/registries/OracleRegistry.sol";
 import {PolicyRegistry} from "../src/registries/PolicyRegistry.sol";
 import {CareCoordinator} from "../src/settlement/CareCoordinator.sol";
 import {CarePool} from "../src/settlement/CarePool.sol";
+import {AgentValidationRegistry} from "../src/verification/AgentValidationRegistry.sol";
 import {AuditLedger} from "../src/verification/AuditLedger.sol";
+import {InferenceValidator} from "../src/verification/InferenceValidator.sol";
 import {InferenceVerifier} from "../src/verification/InferenceVerifier.sol";
 
 /// @notice Deploys every contract from a configuration file and checks who holds what before it ends.
@@ -25,7 +30,8 @@ import {InferenceVerifier} from "../src/verification/InferenceVerifier.sol";
 ///
 /// Every address follows from the deployer's address and nonce alone, so it can be worked out beforehand: contracts that
 /// know each other are given addresses that nothing stands at yet, and no contract needs a setter. The deployer never holds
-/// a role. Where `poolAsset` is zero, benefits are paid in the governance token.
+/// a role. Where `poolAsset` is zero, benefits are paid in the governance token. `agentIdentityRegistry` and
+/// `agentValidationRegistry` name the chain's registries of ERC-8004; where one is zero it is deployed.
 contract Deploy is Script {
     using stdJson for string;
 
@@ -42,6 +48,9 @@ contract Deploy is Script {
         OracleRegistry oracles;
         CarePool pool;
         CareCoordinator coordinator;
+        address agents;
+        IERC8004ValidationRegistry validations;
+        InferenceValidator validator;
     }
 
     /// @notice A contract did not get the address worked out for it.
@@ -49,6 +58,9 @@ contract Deploy is Script {
 
     /// @notice Somebody holds what nobody but the timelock or the governor may hold.
     error RoleMisplaced(address where, address holder);
+
+    /// @notice The chain's validation registry goes by another identity registry than the one named.
+    error OtherAgents(address named, address found);
 
     string private _config;
     address private _deployer;
@@ -91,6 +103,8 @@ contract Deploy is Script {
         _requireHolder(address(deployed.oracles), deployed.oracles.coordinator(), address(deployed.coordinator));
         _requireHolder(address(deployed.pool), deployed.pool.coordinator(), address(deployed.coordinator));
         _requireRoles(deployed.timelock, address(deployed.governor), guardian);
+        address agents = deployed.validations.getIdentityRegistry();
+        if (agents != deployed.agents) revert OtherAgents(deployed.agents, agents);
     }
 
     // ---------------------------------------------------------------- deployment, in order
@@ -121,6 +135,16 @@ contract Deploy is Script {
             )
         );
         if (address(d.governor) != _addressOf(2)) revert AddressDiffers(_addressOf(2), address(d.governor));
+        _deployForAgents(d);
+    }
+
+    /// What the chain lacks of ERC-8004, and what answers for our models there.
+    function _deployForAgents(Deployment memory d) private {
+        d.agents = _config.readAddressOr(".agentIdentityRegistry", address(0));
+        if (d.agents == address(0)) d.agents = address(new AgentIdentityRegistry());
+        d.validations = IERC8004ValidationRegistry(_config.readAddressOr(".agentValidationRegistry", address(0)));
+        if (address(d.validations) == address(0)) d.validations = new AgentValidationRegistry(IERC721(d.agents));
+        d.validator = new InferenceValidator(d.verifier, d.validations);
     }
 
     /// The address of the deployment with this number, counted from zero.

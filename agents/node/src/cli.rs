@@ -139,7 +139,7 @@ pub enum Command {
     GenVerifier(GenVerifierArgs),
     /// Deploy the contracts to a chain and hand every role to governance.
     Deploy(DeployArgs),
-    /// Take part in governance: propose, delegate, vote, queue, execute, show.
+    /// Take part in governance: propose, delegate, vote, queue, execute, show; register agents.
     ///
     /// Each step says what it will do, who signs and which proposal it is about, asks the chain whether it would take it,
     /// and only then sends. With --dry-run it ends before it signs.
@@ -643,6 +643,12 @@ pub struct DeployArgs {
     /// Account that may suspend and cancel, and nothing else; the holder when absent.
     #[arg(long)]
     pub guardian: Option<alloy::primitives::Address>,
+    /// The chain's identity registry of ERC-8004 agents; one is deployed when absent.
+    #[arg(long)]
+    pub identity_registry: Option<alloy::primitives::Address>,
+    /// The chain's validation registry beside it; one is deployed when absent.
+    #[arg(long, requires = "identity_registry")]
+    pub validation_registry: Option<alloy::primitives::Address>,
     /// Where to write the contracts' addresses.
     #[arg(long, default_value = "deployment.json")]
     pub out: PathBuf,

@@ -318,6 +318,7 @@ fn nowhere() -> Deployment {
         care_pool: zero,
         care_coordinator: zero,
         benefit_token: zero,
+        agents: None,
     }
 }
 

@@ -7,13 +7,17 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use alloy::primitives::{Address, B256, Bytes, U256};
+use alloy::primitives::{Address, B256, Bytes, I256, U256};
 use alloy::providers::Provider as _;
 use alloy::signers::local::PrivateKeySigner;
+use alloy::sol_types::SolValue as _;
 use hygeia_inference::package::ModelPackage;
 use hygeia_node::chain::governance;
 use hygeia_node::demo::network::Network;
-use hygeia_policies::{HygeiaGovernor, HygeiaToken, ModelRegistry, PolicyRegistry};
+use hygeia_policies::{
+    AgentIdentityRegistry, AgentValidationRegistry, HygeiaGovernor, HygeiaToken, InferenceValidator, ModelRegistry,
+    PolicyRegistry,
+};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use tokio::process::Command;
@@ -51,15 +55,18 @@ impl Answer {
 
 impl Scene {
     async fn gov(&self, arguments: &[&str], environment: Option<&PrivateKeySigner>) -> Answer {
+        let key = environment.map(|key| ("HYGEIA_SIGNER_KEY", hex::encode(key.to_bytes())));
+        self.gov_with(arguments, key).await
+    }
+
+    async fn gov_with(&self, arguments: &[&str], environment: Option<(&str, String)>) -> Answer {
         let mut command = Command::new(env!("CARGO_BIN_EXE_hygeia"));
         command.arg("gov").args(arguments);
         command.args(["--chain", self.network.anvil.url(), "--deployment"]).arg(self.network.deployment_file());
-        for variable in ["HYGEIA_SIGNER_KEY", "HYGEIA_SIGNER_KEY_FILE"] {
-            command.env_remove(variable);
+        for variable in ["KEY", "KEY_FILE", "KEYSTORE", "PASSWORD", "PASSWORD_FILE"] {
+            command.env_remove(format!("HYGEIA_SIGNER_{variable}"));
         }
-        if let Some(key) = environment {
-            command.env("HYGEIA_SIGNER_KEY", hex::encode(key.to_bytes()));
-        }
+        command.envs(environment);
         let Output { status, stdout, stderr } = command.output().await.unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
         Answer { is_done: status.success(), out: text(stdout), err: text(stderr) }
@@ -308,4 +315,114 @@ async fn a_model_is_proposed_with_its_evidence() {
     let shown = scene.gov(&["show", done.line("proposal")], None).await.done();
     assert!(shown.out.contains(&hash) && shown.line("state").starts_with("pending: "), "{}", shown.out);
     scene.network.stop().await;
+}
+
+/// A keystore of this key, as wallets write it, and of the cost that the library takes.
+fn keystore_of(scene: &Scene, key: &PrivateKeySigner, password: &str) -> PathBuf {
+    let name = format!("{}.json", key.address());
+    let mut random = rand::rngs::OsRng;
+    PrivateKeySigner::encrypt_keystore(&scene.dir, &mut random, key.to_bytes(), password, Some(&name)).unwrap();
+    scene.dir.join(name)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_is_registered_from_a_keystore_and_its_inference_validated() {
+    let dir = tempfile::tempdir().unwrap();
+    let scene = scene(dir.path()).await;
+    let registries = scene.network.deployment.agents.unwrap();
+    scene.gov(&["agents"], None).await.done().line("no agent was registered at");
+
+    let agent = registered(&scene).await;
+    let provider = &scene.network.chain.provider;
+    let agents = AgentIdentityRegistry::new(registries.identity_registry, provider);
+    let operator = scene.network.accounts.oracle.address();
+    assert_eq!(agents.ownerOf(agent).call().await.unwrap(), operator);
+    let shown = scene.gov(&["agents"], None).await.done();
+    assert_eq!(shown.line("wallet"), format!("{operator}, a bonded oracle of this network"));
+    assert_eq!(shown.line("file"), "https://oracle.example/agent.json");
+    assert_eq!(shown.line("validated"), format!("0 by {}", registries.inference_validator));
+    scene.gov(&["agents", "99"], None).await.refused("has no agent 99");
+
+    validated(&scene, agent).await;
+    let shown = scene.gov(&["agents", &agent.to_string()], None).await.done();
+    assert_eq!(shown.line("validated"), format!("1 by {}", registries.inference_validator));
+    let validations = AgentValidationRegistry::new(registries.validation_registry, provider);
+    let summary = validations.getSummary(agent, vec![registries.inference_validator], String::new());
+    assert_eq!(summary.call().await.unwrap().averageResponse, 100);
+
+    let older = hygeia_node::chain::Deployment { agents: None, ..scene.network.deployment.clone() };
+    older.save(&scene.network.deployment_file()).unwrap();
+    assert!(!std::fs::read_to_string(scene.network.deployment_file()).unwrap().contains("agents"));
+    scene.gov(&["agents"], None).await.refused("names no registries of agents");
+    scene.network.stop().await;
+}
+
+/// Registers the oracle's operator as an agent, after everything that is refused.
+async fn registered(scene: &Scene) -> U256 {
+    let key = &scene.network.accounts.oracle;
+    let keystore = keystore_of(scene, key, "correct horse");
+    let register = ["register-agent", "--uri", "https://oracle.example/agent.json"];
+    let signed = [&register[..], &["--signer-keystore", text(&keystore)]].concat();
+    let password = |word: &str| Some(("HYGEIA_SIGNER_PASSWORD", word.to_owned()));
+    let before = scene.nonce(key).await;
+
+    let secret = hex::encode(key.to_bytes());
+    let wrong = scene.gov_with(&signed, password("wrong horse")).await;
+    assert!(!format!("{}{}", wrong.out, wrong.err).contains("horse"), "{}", wrong.err);
+    wrong.refused("the password does not open");
+    scene.gov_with(&signed, None).await.refused("is encrypted: name --signer-password-file FILE");
+    let other = scene.network.accounts.guardian.address().to_string();
+    let named = [&signed[..], &["--signer-address", &other]].concat();
+    scene.gov_with(&named, password("correct horse")).await.refused("but --signer-address names");
+    let written = std::fs::read_to_string(&keystore).unwrap();
+    let greedy = scene.written("greedy.json", written.replace("\"n\":8192", "\"n\":2147483648").as_bytes());
+    let greedy = [&register[..], &["--signer-keystore", text(&greedy)]].concat();
+    scene.gov_with(&greedy, password("correct horse")).await.refused("too much memory");
+    let nowhere = ["register-agent", "--uri", "agent.json", "--signer-keystore", text(&keystore)];
+    scene.gov_with(&nowhere, password("correct horse")).await.refused("agent.json is no URI");
+
+    let dry = [&signed[..], &["--dry-run"]].concat();
+    let tried = scene.gov_with(&dry, password("correct horse")).await.done();
+    assert!(tried.line("signs").ends_with("with a keystore"), "{}", tried.out);
+    assert_eq!(scene.nonce(key).await, before, "refusals and a dry run send nothing");
+
+    let file = scene.written("password", b"correct horse\n");
+    let signed = [&signed[..], &["--signer-password-file", text(&file)]].concat();
+    let done = scene.gov(&signed, None).await.done();
+    assert!(!format!("{}{}", done.out, done.err).contains(&secret) && !done.out.contains("horse"));
+    assert_eq!(scene.nonce(key).await, before + 1);
+    done.line("agent").parse().unwrap()
+}
+
+/// The agent asks for a real proof and for a forged one to be validated; a stranger has them answered.
+async fn validated(scene: &Scene, agent: U256) {
+    let registries = scene.network.deployment.agents.unwrap();
+    let (network, accounts) = (&scene.network, &scene.network.accounts);
+    let validator = InferenceValidator::new(registries.inference_validator, &network.chain.provider);
+    let validations = AgentValidationRegistry::new(registries.validation_registry, &network.chain.provider);
+    let real: serde_json::Value = serde_json::from_str(include_str!("../../../policies/generated/proof.json")).unwrap();
+    let commitment: B256 = real["commitment"].as_str().unwrap().parse().unwrap();
+    let proof: Bytes = real["proof"].as_str().unwrap().parse().unwrap();
+    let score: I256 = real["score"].as_str().unwrap().parse().unwrap();
+    let model: U256 = network.model_id.into();
+
+    for (score, answer) in [(score, Ok(())), (score + I256::ONE, Err("InvalidProof".to_owned()))] {
+        let output: Bytes = score.abi_encode().into();
+        let asked = validator.requestHashOf(model, commitment, output.clone(), proof.clone()).call().await.unwrap();
+        let request = validations.validationRequest(*validator.address(), agent, "ipfs://payload".to_owned(), asked);
+        let (data, registry) = (request.calldata().clone(), registries.validation_registry);
+        let stranger = &accounts.guardian;
+        let by_stranger = governance::dry_run(&network.chain, stranger.address(), data.clone(), registry, "asking");
+        assert_eq!(by_stranger.await.unwrap(), Err("NotAgentOperator".to_owned()));
+        network.send(&accounts.oracle, data, registry, "asking").await.unwrap();
+        let validate = validator.validate(model, commitment, output, proof.clone()).calldata().clone();
+        let (from, to) = (stranger.address(), *validator.address());
+        let tried = governance::dry_run(&network.chain, from, validate.clone(), to, "validating").await.unwrap();
+        assert_eq!(tried, answer);
+        if answer.is_ok() {
+            network.send(stranger, validate, to, "validating").await.unwrap();
+        }
+        let status = validations.getValidationStatus(asked).call().await.unwrap();
+        assert_eq!(status.response, if answer.is_ok() { 100 } else { 0 });
+    }
 }

@@ -64,6 +64,14 @@ contract!(
     audit_ledger, AuditLedger, "../abi/AuditLedger.json"
 );
 contract!(
+    /// The registry of agents by ERC-8004, for a chain that has none.
+    agent_identity_registry, AgentIdentityRegistry, "../abi/AgentIdentityRegistry.json"
+);
+contract!(
+    /// The registry of validations by ERC-8004, for a chain that has none.
+    agent_validation_registry, AgentValidationRegistry, "../abi/AgentValidationRegistry.json"
+);
+contract!(
     /// The validator that answers ERC-8004's validation registry.
     inference_validator, InferenceValidator, "../abi/InferenceValidator.json"
 );

@@ -13,10 +13,13 @@ pub mod refusal;
 pub mod typed_data;
 
 pub use contracts::{
-    audit_ledger, care_coordinator, care_pool, credential_registry, hygeia_governor, hygeia_timelock, hygeia_token,
-    inference_validator, inference_verifier, mandate_registry, model_registry, oracle_registry, policy_registry,
+    agent_identity_registry, agent_validation_registry, audit_ledger, care_coordinator, care_pool, credential_registry,
+    hygeia_governor, hygeia_timelock, hygeia_token, inference_validator, inference_verifier, mandate_registry,
+    model_registry, oracle_registry, policy_registry,
 };
 
+pub use agent_identity_registry::AgentIdentityRegistry;
+pub use agent_validation_registry::AgentValidationRegistry;
 pub use audit_ledger::AuditLedger;
 pub use care_coordinator::CareCoordinator;
 pub use care_pool::CarePool;

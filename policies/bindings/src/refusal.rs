@@ -2,6 +2,8 @@
 
 use alloy::sol_types::SolError;
 
+use crate::agent_identity_registry::AgentIdentityRegistry::AgentIdentityRegistryErrors;
+use crate::agent_validation_registry::AgentValidationRegistry::AgentValidationRegistryErrors;
 use crate::audit_ledger::AuditLedger::AuditLedgerErrors;
 use crate::care_coordinator::CareCoordinator::{CareCoordinatorErrors, ProofRejected};
 use crate::care_pool::CarePool::CarePoolErrors;
@@ -39,6 +41,8 @@ pub fn name(reverted: &[u8]) -> Option<&'static str> {
         .or_else(|| HygeiaGovernorErrors::name_by_selector(selector))
         .or_else(|| HygeiaTimelockErrors::name_by_selector(selector))
         .or_else(|| HygeiaTokenErrors::name_by_selector(selector))
+        .or_else(|| AgentIdentityRegistryErrors::name_by_selector(selector))
+        .or_else(|| AgentValidationRegistryErrors::name_by_selector(selector))
 }
 
 /// The name of the verifier's error inside a `ProofRejected`, if `reverted` is one and the verifier gave a reason.

@@ -7,7 +7,8 @@ import {IInferenceVerifier} from "./IInferenceVerifier.sol";
 /// @title ERC-8004 validator of inferences
 /// @notice An agent that wants an inference of its validated names this contract in its request and commits to the inference
 /// and its proof: the request's payload is `abi.encode(modelId, inputCommitment, output, proof)`, with the types of
-/// `validate`, and its hash identifies the request. Anybody who has the payload can then have it answered.
+/// `validate`, and its hash identifies the request. Anybody who has the payload can then have it answered. An answer says that the
+/// inference is the model's, not that the agent was the first to have a proof of it: proofs on chain can be copied.
 /// @dev It answers 100 or not at all: a failed call may only mean that its sender gave it too little gas. Assumes of the
 /// verifier that it reverts unless the proof holds, and of the registry that it refuses an answer to a request that does not
 /// exist or names another validator.

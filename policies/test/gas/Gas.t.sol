@@ -87,6 +87,16 @@ contract GasTest is RealProof {
         vm.snapshotGasLastCall("Gas", "revoke");
     }
 
+    function test_agents() public {
+        uint256 agentId = agents.register("https://prover.example/agent.json");
+        vm.snapshotGasLastCall("Gas", "register an agent");
+        bytes32 asked = validator.requestHashOf(uint256(modelId), commitment, abi.encode(score), proof);
+        validations.validationRequest(address(validator), agentId, "https://prover.example/payload", asked);
+        vm.snapshotGasLastCall("Gas", "validationRequest");
+        validator.validate(uint256(modelId), commitment, abi.encode(score), proof);
+        vm.snapshotGasLastCall("Gas", "validate, native proof");
+    }
+
     function _requireUnder(string memory name, uint256 limit) private {
         assertLe(vm.snapshotGasLastCall("Gas", name), limit, name);
     }

@@ -3,6 +3,7 @@ pragma solidity ^0.8.28;
 
 import {Vm} from "forge-std/Vm.sol";
 import {ICareCoordinator} from "../../src/interfaces/ICareCoordinator.sol";
+import {IERCZKMLVerifier} from "../../src/interfaces/IERCZKMLVerifier.sol";
 import {IModelRegistry} from "../../src/interfaces/IModelRegistry.sol";
 import {IOracleRegistry} from "../../src/interfaces/IOracleRegistry.sol";
 import {IPolicyRegistry} from "../../src/interfaces/IPolicyRegistry.sol";
@@ -97,6 +98,30 @@ contract LifeTest is RealProof {
         assertEq(token.balanceOf(reporter), MINIMUM_BOND * REPORTER_SHARE_BPS / 10_000);
         vm.expectRevert(abi.encodeWithSelector(ICareCoordinator.OracleNotActive.selector, oracle.addr));
         coordinator.trigger(first);
+    }
+
+    /// An agent has its inference validated by a contract that trusts nobody; a forged one stays unanswered.
+    function test_validated() public {
+        address operator = makeAddr("operator of a prover");
+        vm.startPrank(operator);
+        uint256 agentId = agents.register("https://prover.example/agent.json");
+        bytes memory output = abi.encode(score);
+        bytes32 asked = validator.requestHashOf(uint256(modelId), commitment, output, proof);
+        validations.validationRequest(address(validator), agentId, "https://prover.example/payload", asked);
+        bytes memory forged = abi.encode(score + 1);
+        bytes32 askedForged = validator.requestHashOf(uint256(modelId), commitment, forged, proof);
+        validations.validationRequest(address(validator), agentId, "https://prover.example/forged", askedForged);
+        vm.stopPrank();
+        validator.validate(uint256(modelId), commitment, output, proof);
+        vm.expectRevert(IERCZKMLVerifier.InvalidProof.selector);
+        validator.validate(uint256(modelId), commitment, forged, proof);
+        (,, uint8 response,,,) = validations.getValidationStatus(asked);
+        assertEq(response, 100);
+        address[] memory trusted = new address[](1);
+        trusted[0] = address(validator);
+        (uint64 count, uint8 average) = validations.getSummary(agentId, trusted, "");
+        assertEq(count, 1);
+        assertEq(average, 100);
     }
 
     // ---------------------------------------------------------------- how it starts

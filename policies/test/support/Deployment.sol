@@ -7,6 +7,7 @@ import {HygeiaTimelock} from "../../src/governance/HygeiaTimelock.sol";
 import {HygeiaToken} from "../../src/governance/HygeiaToken.sol";
 import {ICareCoordinator} from "../../src/interfaces/ICareCoordinator.sol";
 import {IOracleRegistry} from "../../src/interfaces/IOracleRegistry.sol";
+import {AgentIdentityRegistry} from "../../src/registries/AgentIdentityRegistry.sol";
 import {CredentialRegistry} from "../../src/registries/CredentialRegistry.sol";
 import {MandateRegistry} from "../../src/registries/MandateRegistry.sol";
 import {ModelRegistry} from "../../src/registries/ModelRegistry.sol";
@@ -14,7 +15,9 @@ import {OracleRegistry} from "../../src/registries/OracleRegistry.sol";
 import {PolicyRegistry} from "../../src/registries/PolicyRegistry.sol";
 import {CareCoordinator} from "../../src/settlement/CareCoordinator.sol";
 import {CarePool} from "../../src/settlement/CarePool.sol";
+import {AgentValidationRegistry} from "../../src/verification/AgentValidationRegistry.sol";
 import {AuditLedger} from "../../src/verification/AuditLedger.sol";
+import {InferenceValidator} from "../../src/verification/InferenceValidator.sol";
 import {InferenceVerifier} from "../../src/verification/InferenceVerifier.sol";
 
 /// @notice Deploys every contract in the order a real deployment uses. Some know each other, the timelock and the governor,
@@ -43,6 +46,9 @@ abstract contract Deployment is Test {
     CredentialRegistry internal credentials;
     CarePool internal pool;
     CareCoordinator internal coordinator;
+    AgentIdentityRegistry internal agents;
+    AgentValidationRegistry internal validations;
+    InferenceValidator internal validator;
 
     function deploy() internal {
         vm.warp(1_790_000_000);
@@ -62,6 +68,9 @@ abstract contract Deployment is Test {
         coordinator = new CareCoordinator(
             ICareCoordinator.Wiring(models, verifier, audits, policies, oracles, mandates, credentials, pool)
         );
+        agents = new AgentIdentityRegistry();
+        validations = new AgentValidationRegistry(agents);
+        validator = new InferenceValidator(verifier, validations);
     }
 
     function oracleRules() internal pure returns (IOracleRegistry.Rules memory) {

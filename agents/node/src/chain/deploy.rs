@@ -11,12 +11,13 @@ use anyhow::Context as _;
 use hygeia_policies::care_coordinator::ICareCoordinator::Wiring;
 use hygeia_policies::hygeia_governor::HygeiaGovernor::Rules;
 use hygeia_policies::{
-    AuditLedger, CareCoordinator, CarePool, CredentialRegistry, HygeiaGovernor, HygeiaTimelock, HygeiaToken,
-    InferenceVerifier, MandateRegistry, ModelRegistry, OracleRegistry, OracleRules, PolicyRegistry,
+    AgentIdentityRegistry, AgentValidationRegistry, AuditLedger, CareCoordinator, CarePool, CredentialRegistry,
+    HygeiaGovernor, HygeiaTimelock, HygeiaToken, InferenceValidator, InferenceVerifier, MandateRegistry, ModelRegistry,
+    OracleRegistry, OracleRules, PolicyRegistry,
 };
 use serde::Deserialize;
 
-use super::{Chain, ChainError, Deployment};
+use super::{AgentRegistries, Chain, ChainError, Deployment};
 
 /// The generated verifier of the shipped model: ABI-less bytecode under its own compiler settings.
 const VERIFIER: &str = include_str!("../../../../policies/generated/Halo2Verifier.json");
@@ -50,6 +51,10 @@ pub struct Founding {
     pub reporter_share_bps: u16,
     /// Seconds between a funder's wish to leave the pool and being served.
     pub exit_delay_s: u32,
+    /// The chain's registry of agents by ERC-8004; one is deployed where it has none.
+    pub identity_registry: Option<Address>,
+    /// The chain's registry of agents' validations; likewise.
+    pub validation_registry: Option<Address>,
 }
 
 impl Founding {
@@ -69,6 +74,8 @@ impl Founding {
             jail_s: 30 * 86_400,
             reporter_share_bps: 2_000,
             exit_delay_s: 14 * 86_400,
+            identity_registry: None,
+            validation_registry: None,
         }
     }
 }
@@ -98,6 +105,7 @@ pub async fn deploy(chain: &Chain, deployer: Address, founding: &Founding) -> Re
         care_pool: address(10),
         care_coordinator: address(11),
         benefit_token: address(0),
+        agents: None,
     };
     for (expected, operation, code) in creations(&deployment, founding) {
         let created = create(chain, deployer, code, operation).await?;
@@ -106,7 +114,39 @@ pub async fn deploy(chain: &Chain, deployer: Address, founding: &Founding) -> Re
             return Err(ChainError::Reverted { operation });
         }
     }
-    Ok(deployment)
+    let agents = deploy_for_agents(chain, deployer, founding, deployment.inference_verifier).await?;
+    Ok(Deployment { agents: Some(agents), ..deployment })
+}
+
+/// Deploys what the chain lacks of ERC-8004, and the validator of our models' inferences.
+async fn deploy_for_agents(
+    chain: &Chain,
+    deployer: Address,
+    founding: &Founding,
+    verifier: Address,
+) -> Result<AgentRegistries, ChainError> {
+    let identity_registry = match founding.identity_registry {
+        Some(known) => known,
+        None => {
+            create(chain, deployer, AgentIdentityRegistry::BYTECODE.clone(), "deploying the agents' registry").await?
+        }
+    };
+    let validation_registry = match founding.validation_registry {
+        Some(known) => known,
+        None => {
+            let code = code(&AgentValidationRegistry::BYTECODE, (identity_registry,).abi_encode_params());
+            create(chain, deployer, code, "deploying the validations' registry").await?
+        }
+    };
+    let registry = AgentValidationRegistry::new(validation_registry, &chain.provider);
+    let agents = registry.getIdentityRegistry().call().await;
+    let agents = agents.map_err(ChainError::call("asking the validations' registry for its agents"))?;
+    if agents != identity_registry {
+        return Err(ChainError::OtherAgents { expected: identity_registry, found: agents });
+    }
+    let code = code(&InferenceValidator::BYTECODE, (verifier, validation_registry).abi_encode_params());
+    let inference_validator = create(chain, deployer, code, "deploying InferenceValidator").await?;
+    Ok(AgentRegistries { identity_registry, validation_registry, inference_validator })
 }
 
 /// Deploys the shipped model's generated verifier.
@@ -227,7 +267,11 @@ pub async fn command(args: &crate::cli::DeployArgs) -> anyhow::Result<()> {
     let signer = super::load_signer(&args.signer_key_file)?;
     let deployer = signer.address();
     let holder = args.holder.unwrap_or(deployer);
-    let founding = Founding::standard(holder, args.guardian.unwrap_or(holder));
+    let founding = Founding {
+        identity_registry: args.identity_registry,
+        validation_registry: args.validation_registry,
+        ..Founding::standard(holder, args.guardian.unwrap_or(holder))
+    };
     let chain = Chain::connect(&args.chain, &[signer], std::time::Duration::from_secs(20)).await?;
     crate::keys::allow_on(chain.chain_id, !args.no_verifier).context(
         "the generated verifier of the shipped model is not deployed; deploy the contracts alone with --no-verifier, and \

@@ -61,6 +61,16 @@ pub enum ChainError {
         /// The deployment's chain id.
         expected: u64,
     },
+    /// The validations' registry is of other agents than those named.
+    #[error(
+        "the validation registry is of the agents of {found}, not of {expected}; name both registries of one chain"
+    )]
+    OtherAgents {
+        /// The identity registry named.
+        expected: Address,
+        /// The one the validation registry goes by.
+        found: Address,
+    },
     /// A key file cannot be used. The error never holds its content.
     #[error("{} holds no private key of 32 bytes in hex", path.display())]
     Key {
@@ -130,6 +140,21 @@ pub struct Deployment {
     pub care_coordinator: Address,
     /// ERC-20 the pool holds.
     pub benefit_token: Address,
+    /// ERC-8004's registries as this network goes by them; files written before they were known have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agents: Option<AgentRegistries>,
+}
+
+/// Where agents are known by ERC-8004. The first two are the chain's own where it has them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AgentRegistries {
+    /// Registered agents.
+    pub identity_registry: Address,
+    /// Validations that agents ask for.
+    pub validation_registry: Address,
+    /// Answers them for our models.
+    pub inference_validator: Address,
 }
 
 impl Deployment {

@@ -10,7 +10,10 @@ use super::CircuitArgs;
 /// Environment variable with a signer's private key. No flag: what is given as one stands in the list of processes.
 pub const SIGNER_KEY: &str = "HYGEIA_SIGNER_KEY";
 
-/// The steps of a vote.
+/// Environment variable with the password of a signer's keystore. No flag, for the same reason.
+pub const SIGNER_PASSWORD: &str = "HYGEIA_SIGNER_PASSWORD";
+
+/// The steps of a vote, and the registry of agents.
 #[derive(Debug, Clone, Subcommand)]
 pub enum GovCommand {
     /// Propose that a model be approved: its hashes, its verifier contract, and what voters should read.
@@ -63,7 +66,7 @@ pub enum GovCommand {
     ///
     /// Example:
     ///
-    ///   hygeia gov delegate --signer-key-file voter.key
+    ///   hygeia gov delegate --signer-keystore voter.json --signer-password-file voter.password
     #[command(verbatim_doc_comment)]
     Delegate {
         /// Whose votes they shall be; the signer's when absent.
@@ -131,6 +134,47 @@ pub enum GovCommand {
         #[command(flatten)]
         place: PlaceArgs,
     },
+    /// Register an agent in the chain's identity registry (ERC-8004). It is the signer's, and its wallet is the signer's
+    /// address.
+    ///
+    /// The URI leads to the agent's registration file, a JSON that says what it does, without a word about patients:
+    ///
+    ///   {
+    ///     "type": "https://eips.ethereum.org/EIPS/eip-8004#registration-v1",
+    ///     "name": "Prover of Ward 3", "description": "Proves risk scores of approved models",
+    ///     "image": "https://prover.example/logo.png",
+    ///     "services": [{ "name": "web", "endpoint": "https://prover.example/" }],
+    ///     "active": true, "supportedTrust": ["crypto-economic"],
+    ///     "registrations": [{ "agentId": 7, "agentRegistry": "eip155:1:0x8004…" }]
+    ///   }
+    ///
+    /// Number and registry are printed once it is registered: add them to the file then.
+    ///
+    /// Example:
+    ///
+    ///   hygeia gov register-agent --uri https://prover.example/agent.json --signer-key-file prover.key --dry-run
+    #[command(verbatim_doc_comment)]
+    RegisterAgent {
+        /// Where the registration file is found: https, ipfs, or a base64 data URI.
+        #[arg(long)]
+        uri: String,
+        /// Where, and who signs.
+        #[command(flatten)]
+        act: ActArgs,
+    },
+    /// Show agents: whose they are, what they act with, where their file is, how many of their inferences were validated.
+    ///
+    /// Example:
+    ///
+    ///   hygeia gov agents 7 12
+    #[command(verbatim_doc_comment)]
+    Agents {
+        /// The agents' numbers; the newest fifty registered since the deployment when absent.
+        ids: Vec<U256>,
+        /// Where to look.
+        #[command(flatten)]
+        place: PlaceArgs,
+    },
 }
 
 /// Which contracts on which chain.
@@ -159,9 +203,16 @@ pub struct ActArgs {
     pub dry_run: bool,
 }
 
-/// Who signs: a program before a key file before the key in the environment variable HYGEIA_SIGNER_KEY (hex).
+/// Who signs: a program before a keystore before a key file before the key in the environment variable HYGEIA_SIGNER_KEY
+/// (hex).
 #[derive(Debug, Clone, Args)]
 pub struct SignerArgs {
+    /// Keystore with the signer's key: a JSON file of version 3, as wallets write it.
+    #[arg(long, env = "HYGEIA_SIGNER_KEYSTORE")]
+    pub signer_keystore: Option<PathBuf>,
+    /// File with the keystore's password. Without one it is taken from the environment variable HYGEIA_SIGNER_PASSWORD.
+    #[arg(long, env = "HYGEIA_SIGNER_PASSWORD_FILE", requires = "signer_keystore")]
+    pub signer_password_file: Option<PathBuf>,
     /// File with the signer's private key (hex). Without one the key is taken from the environment variable
     /// HYGEIA_SIGNER_KEY.
     #[arg(long, env = "HYGEIA_SIGNER_KEY_FILE")]
@@ -179,6 +230,11 @@ impl SignerArgs {
     /// The private key in the environment, if there is one.
     pub fn key_in_environment() -> Option<String> {
         std::env::var(SIGNER_KEY).ok().filter(|key| !key.is_empty())
+    }
+
+    /// The password of a keystore in the environment, if there is one; it may be empty.
+    pub fn password_in_environment() -> Option<String> {
+        std::env::var(SIGNER_PASSWORD).ok()
     }
 }
 

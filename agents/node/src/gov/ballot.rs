@@ -207,7 +207,7 @@ async fn proposed(chain: &Chain, deployment: &Deployment, id: U256) -> Result<Pr
 }
 
 /// A stranger's words on one line: nothing in them moves the cursor or looks like another line.
-fn one_line(words: &str) -> String {
+pub(super) fn one_line(words: &str) -> String {
     let mut line = String::new();
     for letter in words.chars() {
         match letter {

@@ -1,9 +1,11 @@
-//! `hygeia gov`: token holders decide, from the command line.
+//! `hygeia gov`: token holders decide, and agents are registered, from the command line.
 //!
 //! Each step says what it will do before it does it, and asks the chain whether it would take it. This module never sends
 //! what the chain would refuse, and in a dry run never signs.
 
+mod agents;
 mod ballot;
+mod keystore;
 mod proposals;
 mod signer;
 
@@ -13,6 +15,7 @@ use alloy::network::EthereumWallet;
 use alloy::primitives::utils::format_ether;
 use alloy::primitives::{Address, B256, Bytes, U256};
 use alloy::providers::{Provider as _, ProviderBuilder};
+use alloy::rpc::types::TransactionReceipt;
 use alloy::sol_types::SolCall as _;
 use anyhow::Result;
 use hygeia_policies::hygeia_governor::HygeiaGovernor::castVoteWithReasonCall;
@@ -79,6 +82,26 @@ pub enum GovError {
         /// The voter.
         voter: Address,
     },
+    /// The deployment file is of before agents were registered.
+    #[error(
+        "the deployment file names no registries of agents; add \"agents\" with identity_registry, validation_registry and \
+         inference_validator, as `hygeia deploy` writes them"
+    )]
+    NoAgentRegistries,
+    /// Nobody registered that agent.
+    #[error("the registry {registry} has no agent {id}; `hygeia gov agents` lists those it has")]
+    UnknownAgent {
+        /// What was asked for.
+        id: U256,
+        /// The registry asked.
+        registry: Address,
+    },
+    /// Nothing can be found there.
+    #[error("{given} is no URI of a registration file, such as https://prover.example/agent.json")]
+    NoUri {
+        /// What was given.
+        given: String,
+    },
     /// The chain would refuse the transaction.
     #[error("{operation} would be refused with {error}{}; nothing was sent", hint(error))]
     Refused {
@@ -144,6 +167,11 @@ pub async fn command(command: &GovCommand) -> Result<()> {
             let (chain, deployment) = connect(place).await?;
             print!("{}", Ballot::read(&chain, &deployment, *proposal).await?.text(&deployment));
         }
+        GovCommand::RegisterAgent { uri, act } => Session::open(act).await?.register_agent(uri).await?,
+        GovCommand::Agents { ids, place } => {
+            let (chain, deployment) = connect(place).await?;
+            print!("{}", agents::text_of(&chain, &deployment, ids).await?);
+        }
     }
     Ok(())
 }
@@ -165,7 +193,7 @@ struct Session {
 
 impl Session {
     async fn open(args: &ActArgs) -> Result<Self, GovError> {
-        let signer = Signer::open(&args.signer)?;
+        let signer = Signer::open(&args.signer).await?;
         if signer.wallet.is_none() && !args.dry_run {
             return Err(SignerError::Nobody.into());
         }
@@ -192,7 +220,7 @@ impl Session {
                 governance::dry_run(&self.chain, from, call.data.clone(), call.target, "trying a call").await?;
             answer.map_err(|error| GovError::CallRefused { number, error })?;
         }
-        self.act("proposing", self.deployment.governor, proposal.propose()).await
+        self.act("proposing", self.deployment.governor, proposal.propose()).await.map(drop)
     }
 
     async fn delegate(&self, to: Option<Address>) -> Result<(), GovError> {
@@ -200,7 +228,7 @@ impl Session {
         let token = HygeiaToken::new(self.deployment.token, &self.chain.provider);
         let held = token.balanceOf(self.signer).call().await.map_err(ChainError::call("reading a balance"))?;
         println!("delegates  the votes of {} tokens to {delegatee}", format_ether(held));
-        self.act("delegating", self.deployment.token, delegateCall { delegatee }.abi_encode().into()).await
+        self.act("delegating", self.deployment.token, delegateCall { delegatee }.abi_encode().into()).await.map(drop)
     }
 
     async fn vote(&self, id: U256, choice: Choice, reason: Option<&str>) -> Result<(), GovError> {
@@ -219,17 +247,17 @@ impl Session {
         };
         // Without a reason the governor takes it for a plain vote.
         let cast = castVoteWithReasonCall { proposalId: id, support, reason: reason.unwrap_or_default().to_owned() };
-        self.act("voting", self.deployment.governor, cast.abi_encode().into()).await
+        self.act("voting", self.deployment.governor, cast.abi_encode().into()).await.map(drop)
     }
 
     async fn queue(&self, id: U256) -> Result<(), GovError> {
         let ballot = self.ballot(id, "queueing", State::Succeeded).await?;
-        self.act("queueing", self.deployment.governor, ballot.proposal.queue()).await
+        self.act("queueing", self.deployment.governor, ballot.proposal.queue()).await.map(drop)
     }
 
     async fn execute(&self, id: U256) -> Result<(), GovError> {
         let ballot = self.ballot(id, "executing", State::Queued).await?;
-        self.act("executing", self.deployment.governor, ballot.proposal.execute()).await
+        self.act("executing", self.deployment.governor, ballot.proposal.execute()).await.map(drop)
     }
 
     /// A proposal that is in the state this operation needs, after saying what it is about.
@@ -242,17 +270,22 @@ impl Session {
     }
 
     /// Sends a transaction that the chain would take, unless this is a dry run.
-    async fn act(&self, operation: &'static str, to: Address, data: Bytes) -> Result<(), GovError> {
+    async fn act(
+        &self,
+        operation: &'static str,
+        to: Address,
+        data: Bytes,
+    ) -> Result<Option<TransactionReceipt>, GovError> {
         let answer = governance::dry_run(&self.chain, self.signer, data.clone(), to, operation).await?;
         answer.map_err(|error| GovError::Refused { operation, error })?;
         if self.is_dry_run {
             println!("dry run    the chain would take it; nothing was signed or sent");
-            return Ok(());
+            return Ok(None);
         }
         let receipt = governance::send(&self.chain, self.signer, data, to, operation).await?;
         let block = receipt.block_number.unwrap_or_default();
         println!("sent       {} in block {block}, {} gas", receipt.transaction_hash, receipt.gas_used);
-        Ok(())
+        Ok(Some(receipt))
     }
 }
 

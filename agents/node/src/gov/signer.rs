@@ -1,4 +1,5 @@
-//! Who signs a step of governance: a key from a file or the environment, or a program that keeps its key to itself.
+//! Who signs a step of governance: a key from a keystore, a file or the environment, or a program that keeps its key to
+//! itself.
 //!
 //! This module never prints a key, and never sends a signature that is not of the address named.
 
@@ -15,6 +16,7 @@ use thiserror::Error;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
 
+use super::keystore::{self, KeystoreError};
 use crate::chain::{self, ChainError};
 use crate::cli::gov::{SIGNER_KEY, SignerArgs};
 
@@ -28,8 +30,8 @@ const ANSWER_BYTES_MAX: u64 = 1_024;
 pub enum SignerError {
     /// Nobody was named.
     #[error(
-        "nobody to sign: name --signer-key-file FILE, or --signer-command PROGRAM with --signer-address ADDRESS, or set \
-         {SIGNER_KEY}; for a dry run --signer-address alone is enough"
+        "nobody to sign: name --signer-keystore FILE, --signer-key-file FILE, or --signer-command PROGRAM with \
+         --signer-address ADDRESS, or set {SIGNER_KEY}; for a dry run --signer-address alone is enough"
     )]
     Nobody,
     /// The environment's key is none. The error never holds it.
@@ -38,6 +40,9 @@ pub enum SignerError {
     /// The key's file cannot be used.
     #[error(transparent)]
     File(#[from] ChainError),
+    /// The keystore gave no key.
+    #[error(transparent)]
+    Keystore(#[from] KeystoreError),
     /// The key is another's than the address that was named.
     #[error("the key is of {found}, but --signer-address names {expected}")]
     OtherKey {
@@ -93,34 +98,35 @@ pub struct Signer {
 
 impl Signer {
     /// The signer that the command line and the environment name.
-    pub fn open(args: &SignerArgs) -> Result<Self, SignerError> {
+    pub async fn open(args: &SignerArgs) -> Result<Self, SignerError> {
         match (&args.signer_command, args.signer_address) {
             (Some(program), Some(address)) => {
                 let program = ProgramSigner { program: program.clone(), address };
                 Ok(Self { address, means: "a program", wallet: Some(program.into()) })
             }
-            (_, expected) => Self::of_key(args, expected),
+            (None, expected) => match (key(args).await?, expected) {
+                (None, None) => Err(SignerError::Nobody),
+                (None, Some(address)) => Ok(Self { address, means: "nothing at hand", wallet: None }),
+                (Some((key, _)), Some(expected)) if expected != key.address() => {
+                    Err(SignerError::OtherKey { found: key.address(), expected })
+                }
+                (Some((key, means)), _) => Ok(Self { address: key.address(), means, wallet: Some(key.into()) }),
+            },
+            (Some(_), None) => Err(SignerError::Nobody),
         }
     }
+}
 
-    fn of_key(args: &SignerArgs, expected: Option<Address>) -> Result<Self, SignerError> {
-        let (key, means): (PrivateKeySigner, _) = match (&args.signer_key_file, SignerArgs::key_in_environment()) {
-            (Some(path), _) => (chain::load_signer(path)?, "a key file"),
-            (None, Some(key)) => {
-                (key.trim().parse().map_err(|_| SignerError::Environment)?, "a key in the environment")
-            }
-            (None, None) => {
-                let address = expected.ok_or(SignerError::Nobody)?;
-                return Ok(Self { address, means: "nothing at hand", wallet: None });
-            }
-        };
-        match expected {
-            Some(expected) if expected != key.address() => {
-                Err(SignerError::OtherKey { found: key.address(), expected })
-            }
-            _ => Ok(Self { address: key.address(), means, wallet: Some(key.into()) }),
-        }
+/// The key at hand, and where it is from in a word.
+async fn key(args: &SignerArgs) -> Result<Option<(PrivateKeySigner, &'static str)>, SignerError> {
+    if let Some(path) = &args.signer_keystore {
+        return Ok(Some((keystore::open(path, args.signer_password_file.as_deref()).await?, "a keystore")));
     }
+    if let Some(path) = &args.signer_key_file {
+        return Ok(Some((chain::load_signer(path)?, "a key file")));
+    }
+    let Some(key) = SignerArgs::key_in_environment() else { return Ok(None) };
+    Ok(Some((key.trim().parse().map_err(|_| SignerError::Environment)?, "a key in the environment")))
 }
 
 /// Signs transactions through a program.
