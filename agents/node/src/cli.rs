@@ -398,16 +398,16 @@ pub struct DemoArgs {
     #[arg(long)]
     pub qdrant: Option<String>,
     /// What proves the alerts: this project's engine, or EZKL. With EZKL nothing is audited.
-    #[arg(long, value_enum, default_value_t = DemoEngine::Native)]
-    pub engine: DemoEngine,
+    #[arg(long, value_enum, default_value_t = EngineKind::Native)]
+    pub engine: EngineKind,
     /// Folder with the contracts and the compiler's tools, for EZKL's verifier.
     #[arg(long, default_value = "policies")]
     pub policies: PathBuf,
 }
 
-/// What proves the alerts of the demo.
+/// What proves.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub enum DemoEngine {
+pub enum EngineKind {
     /// This project's own engine.
     #[default]
     Native,
@@ -626,6 +626,12 @@ pub struct GenVerifierArgs {
     /// Reference string and goal of the circuit.
     #[command(flatten)]
     pub circuit: CircuitArgs,
+    /// Whose verifier of alerts: this project's, or the one that EZKL generates.
+    #[arg(long, value_enum, default_value_t = EngineKind::Native, conflicts_with = "audit_windows")]
+    pub engine: EngineKind,
+    /// How EZKL is run.
+    #[command(flatten)]
+    pub ezkl: EzklArgs,
 }
 
 /// Where and how to deploy.

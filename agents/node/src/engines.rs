@@ -11,7 +11,7 @@ use hygeia_zkml::engine::Engine;
 use hygeia_zkml::{EzklConfig, EzklEngine};
 
 use crate::chain::registry::{ApprovedModel, ProofSystem};
-use crate::cli::{CircuitArgs, EzklArgs};
+use crate::cli::{CircuitArgs, EngineKind, EzklArgs};
 use crate::keys::{self, KeySettings};
 
 /// Rows that a reference string has for EZKL's circuits, as a power of two: how many one needs shows when it is compiled.
@@ -33,12 +33,12 @@ impl Engines {
         chain_id: u64,
     ) -> Result<Self> {
         let mut by_model = HashMap::new();
-        for system in [ProofSystem::Native, ProofSystem::Ezkl] {
+        for (system, kind) in [(ProofSystem::Native, EngineKind::Native), (ProofSystem::Ezkl, EngineKind::Ezkl)] {
             let of_system: Vec<_> = approved.iter().filter(|other| other.proof_system == system).collect();
             if of_system.is_empty() {
                 continue;
             }
-            let engine = open(system, model, settings, ezkl).await?;
+            let engine = open(kind, model, settings, ezkl).await?;
             // A file may hold the development string too.
             keys::allow_on(chain_id, engine.is_development())?;
             let keys = (engine.circuit_hash(), engine.verifying_key_hash());
@@ -64,34 +64,37 @@ impl Engines {
     }
 }
 
-async fn open(
-    system: ProofSystem,
+/// Opens an engine of a model, making its keys when they are not there.
+pub async fn open(
+    kind: EngineKind,
     model: &ModelPackage,
     settings: &KeySettings,
     ezkl: &EzklArgs,
 ) -> Result<Arc<dyn Engine>> {
-    Ok(match system {
-        ProofSystem::Ezkl => Arc::new(open_ezkl(model, settings, ezkl).await?),
-        ProofSystem::Native | ProofSystem::Other => Arc::new(keys::open_alert_keys(model, settings).await?),
+    Ok(match kind {
+        EngineKind::Ezkl => Arc::new(open_ezkl(model, settings, ezkl).await?),
+        EngineKind::Native => Arc::new(keys::open_alert_keys(model, settings).await?),
     })
 }
 
 /// Opens EZKL's circuit of a model, compiling it when it is not there.
 pub async fn open_ezkl(model: &ModelPackage, settings: &KeySettings, ezkl: &EzklArgs) -> Result<EzklEngine> {
-    let (network, schema, settings) = (model.network().clone(), model.schema().hash(), settings.clone());
+    let (model, settings, ezkl) = (model.clone(), settings.clone(), ezkl.clone());
+    tokio::task::spawn_blocking(move || open_ezkl_blocking(&model, &settings, &ezkl)).await?
+}
+
+/// [`open_ezkl`] on the calling thread: a minute where the circuit is to be compiled.
+pub fn open_ezkl_blocking(model: &ModelPackage, settings: &KeySettings, ezkl: &EzklArgs) -> Result<EzklEngine> {
+    let (network, schema, folder) = (model.network(), model.schema().hash(), &settings.keys_dir);
     let config = config(ezkl, settings.threads)?;
-    std::fs::create_dir_all(&settings.keys_dir)?;
-    let open = move || -> Result<EzklEngine> {
-        let folder = &settings.keys_dir;
-        match &settings.circuit {
-            CircuitArgs { srs: None, .. } => Ok(EzklEngine::open_development(&network, schema, folder, &config)?),
-            circuit => {
-                let srs = keys::reference_string(EZKL_LOGROWS, folder, circuit)?;
-                Ok(EzklEngine::open(&network, schema, &srs, folder, &config)?)
-            }
+    std::fs::create_dir_all(folder)?;
+    match &settings.circuit {
+        CircuitArgs { srs: None, .. } => Ok(EzklEngine::open_development(network, schema, folder, &config)?),
+        circuit => {
+            let srs = keys::reference_string(EZKL_LOGROWS, folder, circuit)?;
+            Ok(EzklEngine::open(network, schema, &srs, folder, &config)?)
         }
-    };
-    tokio::task::spawn_blocking(open).await?
+    }
 }
 
 fn config(args: &EzklArgs, threads: usize) -> Result<EzklConfig> {

@@ -8,12 +8,14 @@ use anyhow::{Context, Result};
 use hygeia_inference::package::ModelPackage;
 use hygeia_inference::schema::ClinicalState;
 use hygeia_zkml::audit::{self, AuditBatch, AuditKeys, AuditReceipt, AuditWindow};
+use hygeia_zkml::engine::Engine;
 use hygeia_zkml::engine::native::{EngineConfig, NativeEngine};
 use hygeia_zkml::statement::Salt;
 use serde_json::{Value, json};
 
-use crate::cli::GenVerifierArgs;
-use crate::{keys, models};
+use crate::cli::{EngineKind, GenVerifierArgs};
+use crate::keys::KeySettings;
+use crate::{engines, keys, models};
 
 /// Windows under the sample of an audit: a few, so that the tree has padding too.
 const SAMPLE_WINDOWS: u8 = 5;
@@ -24,9 +26,10 @@ const SAMPLE_RECEIPT: usize = 2;
 pub fn command(args: &GenVerifierArgs) -> Result<()> {
     let model = models::load(args.model.as_deref())?;
     let scratch = tempfile::tempdir()?;
-    match args.audit_windows {
-        None => of_alerts(args, &model, scratch.path()),
-        Some(windows) => of_audits(args, &model, windows, scratch.path()),
+    match (args.audit_windows, args.engine) {
+        (None, EngineKind::Native) => of_alerts(args, &model, scratch.path()),
+        (None, EngineKind::Ezkl) => of_ezkl(args, &model, scratch.path()),
+        (Some(windows), _) => of_audits(args, &model, windows, scratch.path()),
     }
 }
 
@@ -36,6 +39,16 @@ fn of_alerts(args: &GenVerifierArgs, model: &ModelPackage, scratch: &Path) -> Re
     let srs = keys::reference_string(k, scratch, &args.circuit)?;
     let engine = NativeEngine::new(model.network(), model.schema().hash(), &srs, &config)?;
     write(&args.out, &hygeia_zkml::contract::verifier_solidity(engine.verifying_key())?)?;
+    match &args.proof {
+        Some(path) => write(path, &pretty(&alert_sample(model, &engine)?)?),
+        None => Ok(()),
+    }
+}
+
+fn of_ezkl(args: &GenVerifierArgs, model: &ModelPackage, scratch: &Path) -> Result<()> {
+    let settings = KeySettings { keys_dir: scratch.to_owned(), threads: 0, circuit: args.circuit.clone() };
+    let engine = engines::open_ezkl_blocking(model, &settings, &args.ezkl)?;
+    write(&args.out, engine.contract())?;
     match &args.proof {
         Some(path) => write(path, &pretty(&alert_sample(model, &engine)?)?),
         None => Ok(()),
@@ -55,7 +68,7 @@ fn of_audits(args: &GenVerifierArgs, model: &ModelPackage, windows: usize, scrat
 }
 
 /// A proof about a window of nobody's: every value unmeasured, the salt public.
-fn alert_sample(model: &ModelPackage, engine: &NativeEngine) -> Result<Value> {
+fn alert_sample(model: &ModelPackage, engine: &dyn Engine) -> Result<Value> {
     let features = model.schema().features(&ClinicalState::default());
     let proof = engine.prove(&features, &Salt::new([0; 16]))?;
     Ok(json!({

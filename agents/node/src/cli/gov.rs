@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use alloy::primitives::{Address, B256, U256};
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::CircuitArgs;
+use super::{CircuitArgs, EngineKind, EzklArgs};
 
 /// Environment variable with a signer's private key. No flag: what is given as one stands in the list of processes.
 pub const SIGNER_KEY: &str = "HYGEIA_SIGNER_KEY";
@@ -264,6 +264,12 @@ pub struct ProposeModelArgs {
     /// Reference string and goal of the circuit.
     #[command(flatten)]
     pub circuit: CircuitArgs,
+    /// What proves: this project's engine, or EZKL.
+    #[arg(long, value_enum, default_value_t = EngineKind::Native)]
+    pub engine: EngineKind,
+    /// How EZKL is run.
+    #[command(flatten)]
+    pub ezkl: EzklArgs,
     /// Hash of the circuit, as `hygeia keys` prints it; no keys are opened then.
     #[arg(long, requires = "verifying_key_hash")]
     pub circuit_hash: Option<B256>,

@@ -21,7 +21,7 @@ use hygeia_protocol::bytes::B32;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::{DemoArgs, DemoEngine, EzklArgs};
+use crate::cli::{DemoArgs, EngineKind, EzklArgs};
 use audits::Audited;
 use network::{Network, ProvedBy, ROLES, Setup};
 use observer::{Observed, Observer};
@@ -237,14 +237,14 @@ fn print_how_to_look_around(network: &Network, dir: &Path, keys_dir: &Path, gate
 
 fn proved_by(args: &DemoArgs) -> ProvedBy {
     match args.engine {
-        DemoEngine::Native => ProvedBy::Native,
-        DemoEngine::Ezkl => ProvedBy::Ezkl { ezkl: EzklArgs::of_tools(&args.tools), policies: args.policies.clone() },
+        EngineKind::Native => ProvedBy::Native,
+        EngineKind::Ezkl => ProvedBy::Ezkl { ezkl: EzklArgs::of_tools(&args.tools), policies: args.policies.clone() },
     }
 }
 
 /// Audits are this project's own proofs: they are of windows that are committed to in its own way.
 fn is_audited(args: &DemoArgs) -> bool {
-    args.engine == DemoEngine::Native
+    args.engine == EngineKind::Native
 }
 
 fn step(text: &str) {

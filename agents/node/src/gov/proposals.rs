@@ -9,15 +9,15 @@ use hygeia_inference::package::ModelPackage;
 use hygeia_policies::model_registry::ModelRegistry::approveModelCall;
 use hygeia_policies::policy_registry::PolicyRegistry::approvePolicyCall;
 use hygeia_policies::{ChangeControl, Evidence, ModelCommitment, PolicyTerms, ServiceBinding, ids};
-use hygeia_zkml::engine::Engine as _;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::chain::Deployment;
 use crate::chain::governance::{Call, Proposal};
+use crate::cli::EngineKind;
 use crate::cli::gov::{ProposeModelArgs, ProposePolicyArgs};
 use crate::keys::{self, KeySettings};
-use crate::models;
+use crate::{engines, models};
 
 /// A proposal, and what will be known by which identifier once it is carried out.
 pub struct Motion {
@@ -38,7 +38,10 @@ pub async fn model(args: &ProposeModelArgs, deployment: &Deployment) -> Result<M
         modelHash: B256::from(package.hash()),
         circuitHash: circuit.hash,
         vkHash: circuit.verifying_key_hash,
-        proofSystemId: ids::proof_system_id(ids::PROOF_SYSTEM),
+        proofSystemId: ids::proof_system_id(match args.engine {
+            EngineKind::Native => ids::PROOF_SYSTEM,
+            EngineKind::Ezkl => ids::EZKL_PROOF_SYSTEM,
+        }),
         uri,
     };
     let binding = ServiceBinding {
@@ -80,12 +83,12 @@ async fn circuit(args: &ProposeModelArgs, package: &ModelPackage, chain_id: u64)
     }
     let settings = KeySettings { keys_dir: args.keys_dir.clone(), threads: 0, circuit: args.circuit.clone() };
     eprintln!("making or opening the model's keys in {}", args.keys_dir.display());
-    let engine = keys::open_alert_keys(package, &settings).await?;
-    keys::allow_on(chain_id, engine.verifying_key().is_development())?;
+    let engine = engines::open(args.engine, package, &settings, &args.ezkl).await?;
+    keys::allow_on(chain_id, engine.is_development())?;
     Ok(Circuit {
         hash: B256::from(engine.circuit_hash()),
         verifying_key_hash: B256::from(engine.verifying_key_hash()),
-        proof_length: u32::try_from(engine.verifying_key().proof_bytes()).context("a proof is shorter than 4 GiB")?,
+        proof_length: u32::try_from(engine.proof_bytes()).context("a proof is shorter than 4 GiB")?,
     })
 }
 
