@@ -1,7 +1,7 @@
 //! Poseidon against published vectors and against the textbook form of the permutation.
 
 use halo2curves_axiom::ff::{Field, PrimeField};
-use hygeia_gpu_kernels::{Accelerator, CpuAccelerator, Fr, poseidon};
+use hygeia_gpu_kernels::{Fr, poseidon};
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 
@@ -51,14 +51,6 @@ fn tag_order_and_every_element_change_the_digest() {
     assert_ne!(reference, poseidon::hash(Fr::from(9), &[b, a, a]));
     assert_ne!(reference, poseidon::hash(Fr::from(9), &[a, b, b]));
     assert_ne!(poseidon::hash(Fr::ZERO, &[]), Fr::ZERO);
-}
-
-#[test]
-fn a_batch_is_each_message_hashed() {
-    let messages: Vec<Vec<Fr>> = (0..7).map(|n| (0..n).map(Fr::from).collect()).collect();
-    let batch = CpuAccelerator.poseidon(&messages, Fr::from(5)).unwrap();
-    let single: Vec<Fr> = messages.iter().map(|message| poseidon::hash(Fr::from(5), message)).collect();
-    assert_eq!(batch, single);
 }
 
 /// The permutation as the paper writes it: constants of all lanes in every round, x^5 by exponentiation.

@@ -2,29 +2,85 @@
 
 mod buckets;
 mod fixed_base;
+mod polynomial;
+mod rows;
 mod transform;
 
 pub use fixed_base::FixedBases;
+pub use polynomial::powers;
 pub use transform::Transform;
 
 use halo2curves_axiom::{
     CurveAffine,
-    ff::Field,
-    fft::best_fft,
+    ff::{BatchInvert, Field},
     group::{Group, prime::PrimeCurveAffine},
     msm::msm_best,
 };
 use rayon::prelude::*;
 
-use crate::{Accelerator, Fr, G1, G1Affine, KernelError, LOG_N_MAX, poseidon};
+use crate::{Accelerator, Columns, Fr, G1, G1Affine, KernelError, RowProgram, poseidon};
 
-/// The reference implementation of [`Accelerator`].
+/// The reference implementation of [`Accelerator`]: vectors are vectors.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct CpuAccelerator;
 
+/// A shifted domain, with the powers of the shift and of its inverse.
+pub struct Coset {
+    transform: Transform,
+    powers: Vec<Fr>,
+    inverse_powers: Vec<Fr>,
+}
+
+impl Coset {
+    /// The elements of the domain times `shift`.
+    fn new(transform: &Transform, shift: Fr) -> Result<Self, KernelError> {
+        let inverse = Option::<Fr>::from(shift.invert()).ok_or(KernelError::ZeroShift)?;
+        let [powers, inverse_powers] = [shift, inverse].map(|base| powers(base, transform.size()));
+        Ok(Self { transform: transform.clone(), powers, inverse_powers })
+    }
+
+    fn values(&self, polynomial: &[Fr]) -> Result<Vec<Fr>, KernelError> {
+        let size = self.transform.size();
+        if polynomial.len() > size {
+            KernelError::unless_length("coset values", size, polynomial.len())?;
+        }
+        let mut values: Vec<Fr> = polynomial.iter().zip(&self.powers).map(|(value, power)| value * power).collect();
+        values.resize(size, Fr::ZERO);
+        self.transform.forward(&mut values)?;
+        Ok(values)
+    }
+}
+
 impl Accelerator for CpuAccelerator {
-    fn name(&self) -> &str {
+    type Vector = Vec<Fr>;
+    type Bases = FixedBases;
+    type Domain = Transform;
+    type Coset = Coset;
+    type Program = RowProgram;
+
+    fn name(&self) -> &'static str {
         "cpu"
+    }
+
+    fn upload(&self, values: Vec<Fr>) -> Result<Vec<Fr>, KernelError> {
+        Ok(values)
+    }
+
+    fn download(&self, vector: &Vec<Fr>) -> Result<Vec<Fr>, KernelError> {
+        Ok(vector.clone())
+    }
+
+    fn copy(&self, vector: &Vec<Fr>) -> Result<Vec<Fr>, KernelError> {
+        Ok(vector.clone())
+    }
+
+    fn bases(&self, points: &[G1Affine]) -> Result<FixedBases, KernelError> {
+        FixedBases::new(points)
+    }
+
+    fn msm_many(&self, bases: &FixedBases, scalars: &[&Vec<Fr>]) -> Result<Vec<G1>, KernelError> {
+        let columns: Vec<&[Fr]> = scalars.iter().map(|column| column.as_slice()).collect();
+        bases.msm_many(&columns)
     }
 
     fn msm(&self, scalars: &[Fr], bases: &[G1Affine]) -> Result<G1, KernelError> {
@@ -40,16 +96,85 @@ impl Accelerator for CpuAccelerator {
         Ok(msm_nonempty(scalars, bases))
     }
 
-    fn ntt(&self, values: &mut [Fr], omega: Fr, log_n: u32) -> Result<(), KernelError> {
-        if log_n > LOG_N_MAX || values.len() != 1 << log_n {
-            return Err(KernelError::TransformSize { values: values.len(), log_n });
+    fn domain(&self, log_n: u32) -> Result<Transform, KernelError> {
+        Transform::new(log_n)
+    }
+
+    fn forward(&self, domain: &Transform, vectors: &mut [Vec<Fr>]) -> Result<(), KernelError> {
+        vectors.par_iter_mut().try_for_each(|vector| domain.forward(vector))
+    }
+
+    fn inverse(&self, domain: &Transform, vectors: &mut [Vec<Fr>]) -> Result<(), KernelError> {
+        vectors.par_iter_mut().try_for_each(|vector| domain.inverse(vector))
+    }
+
+    fn coset(&self, domain: &Transform, shift: Fr) -> Result<Coset, KernelError> {
+        Coset::new(domain, shift)
+    }
+
+    fn coset_values(&self, coset: &Coset, polynomials: &[&Vec<Fr>]) -> Result<Vec<Vec<Fr>>, KernelError> {
+        polynomials.par_iter().map(|polynomial| coset.values(polynomial)).collect()
+    }
+
+    fn coset_coefficients(&self, coset: &Coset, values: &mut Vec<Fr>, factor: Fr) -> Result<(), KernelError> {
+        coset.transform.inverse_times(values, factor)?;
+        polynomial::scale(values, &coset.inverse_powers);
+        Ok(())
+    }
+
+    fn prepare(&self, program: &RowProgram) -> Result<RowProgram, KernelError> {
+        Ok(program.clone())
+    }
+
+    fn run(
+        &self,
+        program: &RowProgram,
+        columns: &Columns<'_, Vec<Fr>>,
+        scalars: &[Fr],
+    ) -> Result<Vec<Fr>, KernelError> {
+        KernelError::unless_length("run: scalars", program.scalars, scalars.len())?;
+        let rows = columns.instance.len();
+        columns
+            .fixed
+            .iter()
+            .chain(columns.advice)
+            .try_for_each(|column| KernelError::unless_length("run: a column", rows, column.len()))?;
+        Ok(rows::run(program, columns, scalars))
+    }
+
+    fn combine(&self, terms: &[(Fr, &Vec<Fr>)], length: usize) -> Result<Vec<Fr>, KernelError> {
+        Ok(polynomial::combine(terms, length))
+    }
+
+    fn evaluate(&self, queries: &[(&Vec<Fr>, Fr)]) -> Result<Vec<Fr>, KernelError> {
+        Ok(polynomial::evaluate(queries))
+    }
+
+    fn subtract_low(&self, vector: &mut Vec<Fr>, low: &[Fr]) -> Result<(), KernelError> {
+        if low.len() > vector.len() {
+            KernelError::unless_length("subtract low", vector.len(), low.len())?;
         }
-        if !is_primitive_root(omega, log_n) {
-            return Err(KernelError::NotPrimitiveRoot { log_n });
-        }
-        if log_n > 0 {
-            best_fft(values, omega, log_n);
-        }
+        vector.iter_mut().zip(low).for_each(|(element, low)| *element -= low);
+        Ok(())
+    }
+
+    fn divide(&self, polynomial: &mut Vec<Fr>, point: Fr) -> Result<(), KernelError> {
+        polynomial::divide(polynomial, point);
+        Ok(())
+    }
+
+    fn invert(&self, vector: &mut Vec<Fr>) -> Result<(), KernelError> {
+        vector.iter_mut().batch_invert();
+        Ok(())
+    }
+
+    fn running_sum(&self, vector: &mut Vec<Fr>) -> Result<(), KernelError> {
+        polynomial::running(vector, |before, element| before + element);
+        Ok(())
+    }
+
+    fn running_product(&self, vector: &mut Vec<Fr>) -> Result<(), KernelError> {
+        polynomial::running(vector, |before, element| before * element);
         Ok(())
     }
 
@@ -60,12 +185,4 @@ impl Accelerator for CpuAccelerator {
 
 fn msm_nonempty<C: CurveAffine>(scalars: &[C::Scalar], bases: &[C]) -> C::Curve {
     if bases.is_empty() { C::Curve::identity() } else { msm_best(scalars, bases) }
-}
-
-/// Whether `omega` has order `2^log_n`: half the order must give -1 (order 1 is the element 1).
-fn is_primitive_root(omega: Fr, log_n: u32) -> bool {
-    match log_n.checked_sub(1) {
-        None => omega == Fr::ONE,
-        Some(halvings) => (0..halvings).fold(omega, |power, _| power.square()) == -Fr::ONE,
-    }
 }

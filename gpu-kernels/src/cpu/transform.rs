@@ -24,7 +24,7 @@ impl Transform {
     /// A transform of `2^log_n` values.
     pub fn new(log_n: u32) -> Result<Self, KernelError> {
         if log_n > LOG_N_MAX {
-            return Err(KernelError::TransformSize { values: 0, log_n });
+            return Err(KernelError::DomainSize { log_n });
         }
         let omega = (log_n..Fr::S).fold(Fr::ROOT_OF_UNITY, |root, _| root.square());
         let inverse = omega.invert().expect("a root of unity is not zero");
@@ -43,24 +43,25 @@ impl Transform {
     }
 
     /// From coefficients to values.
-    ///
-    /// # Panics
-    /// If there are not [`Self::size`] of them.
-    pub fn forward(&self, values: &mut [Fr]) {
-        self.run(values, &self.forward);
+    pub fn forward(&self, values: &mut [Fr]) -> Result<(), KernelError> {
+        self.run(values, &self.forward)
     }
 
     /// From values to coefficients.
-    ///
-    /// # Panics
-    /// If there are not [`Self::size`] of them.
-    pub fn inverse(&self, values: &mut [Fr]) {
-        self.run(values, &self.inverse);
-        values.iter_mut().for_each(|value| *value *= self.size_inverse);
+    pub fn inverse(&self, values: &mut [Fr]) -> Result<(), KernelError> {
+        self.inverse_times(values, Fr::ONE)
     }
 
-    fn run(&self, values: &mut [Fr], twiddles: &Twiddles) {
-        assert_eq!(values.len(), self.size(), "a transform has one size");
+    /// From values to coefficients, times `factor`.
+    pub fn inverse_times(&self, values: &mut [Fr], factor: Fr) -> Result<(), KernelError> {
+        self.run(values, &self.inverse)?;
+        let factor = self.size_inverse * factor;
+        values.iter_mut().for_each(|value| *value *= factor);
+        Ok(())
+    }
+
+    fn run(&self, values: &mut [Fr], twiddles: &Twiddles) -> Result<(), KernelError> {
+        KernelError::unless_length("transform", self.size(), values.len())?;
         let log_n = self.log_n;
         for index in 0..values.len() {
             let reversed = index.reverse_bits().checked_shr(usize::BITS - log_n).unwrap_or(0);
@@ -69,6 +70,7 @@ impl Transform {
             }
         }
         butterflies(values, log_n, twiddles);
+        Ok(())
     }
 }
 

@@ -14,6 +14,7 @@ use halo2_axiom::{
     poly::kzg::{commitment::KZGCommitmentScheme, multiopen::VerifierSHPLONK, strategy::SingleStrategy},
     transcript::{TranscriptReadBuffer, TranscriptWriterBuffer},
 };
+use hygeia_gpu_kernels::CpuAccelerator;
 use hygeia_inference::IntegerNetwork;
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
@@ -135,8 +136,9 @@ impl AuditKeys {
         let layout = Arc::new(Layout::new(plan.clone(), network, schema_hash)?);
         let srs = srs.trimmed(plan.k)?;
         let pool = start_pool(config)?;
-        let prover =
-            pool.install(|| Prover::new(generate_key(&layout, &srs)?, srs.params()).map_err(EngineError::from))?;
+        let prover = pool.install(|| {
+            Prover::new(CpuAccelerator, generate_key(&layout, &srs)?, srs.params()).map_err(EngineError::from)
+        })?;
         let circuit_hash = circuit_hash(network, schema_hash, plan);
         let verifying_key =
             AuditVerifyingKey::new(prover.key().get_vk().clone(), &srs, plan, circuit_hash, schema_hash);
@@ -166,7 +168,8 @@ impl AuditKeys {
             return Err(AuditKeyError::from(KeyError::Other("model, schema or reference string")).into());
         }
         let pool = start_pool(config)?;
-        let prover = pool.install(|| Prover::new(proving_key, srs.params())).map_err(EngineError::from)?;
+        let prover =
+            pool.install(|| Prover::new(CpuAccelerator, proving_key, srs.params())).map_err(EngineError::from)?;
         Ok(Self { network: network.clone(), layout, srs, prover, verifying_key, pool })
     }
 

@@ -1,14 +1,14 @@
 //! Our own prover for halo2-axiom's keys: its proofs are those that the stock verifier and the generated contract accept.
 //!
 //! A prover needs no trust, since every proof is verified before it leaves, so it can be made for speed. What never changes
-//! between proofs is kept beside the key: multiples of the reference string's points ([`FixedBases`]), the values of fixed
-//! columns on the quotient's cosets ([`quotient`]) and the gates as a straight-line program ([`program`]). It proves what our
-//! circuits have: gates, phases and challenges. A key with halo2's permutations, lookups or shuffles is refused.
+//! between proofs is kept beside the key: multiples of the reference string's points, the values of fixed columns on the
+//! quotient's cosets ([`quotient`]) and the gates as a straight-line program ([`program`]). An [`Accelerator`] keeps and computes
+//! all of it. It proves what our circuits have: gates, phases and challenges. A key with halo2's permutations, lookups or
+//! shuffles is refused.
 //!
 //! This module never writes a column that is not blinded, and never decides that a proof is good: its callers verify.
 
 mod opening;
-mod polynomial;
 mod program;
 pub(crate) mod quotient;
 mod transcript;
@@ -18,7 +18,6 @@ mod tests;
 
 use halo2_axiom::{
     SerdeCurveAffine, SerdeFormat,
-    arithmetic::eval_polynomial,
     halo2curves::{
         bn256::{Bn256, Fr, G1, G1Affine},
         ff::Field,
@@ -27,9 +26,8 @@ use halo2_axiom::{
     plonk::{ConstraintSystem, ProvingKey},
     poly::{Rotation, commitment::ParamsProver, kzg::commitment::ParamsKZG},
 };
-use hygeia_gpu_kernels::{FixedBases, KernelError, Transform};
+use hygeia_gpu_kernels::{Accelerator, CpuAccelerator, KernelError, cpu::powers};
 use rand::{CryptoRng, RngCore};
-use rayon::prelude::*;
 
 pub use transcript::Transcript;
 
@@ -96,28 +94,33 @@ pub enum ProverError {
 }
 
 /// A proving key with what can be computed from it once.
-pub struct Prover {
+pub struct Prover<A: Accelerator = CpuAccelerator> {
     key: ProvingKey<G1Affine>,
+    device: A,
+    domain: A::Domain,
     /// Commits to coefficients.
-    powers: FixedBases,
+    powers: A::Bases,
     /// Commits to values on the rows.
-    lagrange: FixedBases,
-    quotient: Quotient,
+    lagrange: A::Bases,
+    /// Coefficients of the fixed columns.
+    fixed: Vec<A::Vector>,
+    quotient: Quotient<A>,
 }
 
-impl Prover {
-    /// Prepares a key. The reference string must have the key's size.
-    pub fn new(key: ProvingKey<G1Affine>, params: &ParamsKZG<Bn256>) -> Result<Self, ProverError> {
-        let (vk, n) = (key.get_vk(), 1_usize << key.get_vk().get_domain().k());
-        let cs = vk.cs();
+impl<A: Accelerator> Prover<A> {
+    /// Prepares a key for a device. The reference string must have the key's size.
+    pub fn new(device: A, key: ProvingKey<G1Affine>, params: &ParamsKZG<Bn256>) -> Result<Self, ProverError> {
+        let (cs, k) = (key.get_vk().cs(), key.get_vk().get_domain().k());
         refuse_unsupported(cs)?;
-        if params.get_g().len() != n {
+        if params.get_g().len() != 1 << k {
             return Err(ProverError::Shape("size"));
         }
-        let powers = FixedBases::new(params.get_g())?;
-        let lagrange = FixedBases::new(&lagrange_points(params))?;
-        let quotient = Quotient::new(cs, key.fixed_polys(), vk.get_domain().k())?;
-        Ok(Self { key, powers, lagrange, quotient })
+        let domain = device.domain(k)?;
+        let powers = device.bases(params.get_g())?;
+        let lagrange = device.bases(&lagrange_points(params))?;
+        let fixed = key.fixed_polys().iter().map(|poly| device.upload(poly.to_vec())).collect::<Result<Vec<_>, _>>()?;
+        let quotient = Quotient::new(&device, &domain, cs, &fixed, k)?;
+        Ok(Self { key, device, domain, powers, lagrange, fixed, quotient })
     }
 
     /// The key it was made from.
@@ -143,34 +146,56 @@ impl Prover {
         }
         transcript.absorb(key.transcript_repr())?;
         instances.iter().try_for_each(|&value| transcript.absorb(value))?;
-        let (values, challenges) = self.commit_advice(witness, freedom, transcript)?;
+        let (mut advice, challenges) = self.commit_advice(witness, freedom, transcript)?;
         // Challenges of the arguments that the circuit does not use; the verifier draws them all the same.
         let _theta_beta_gamma = [(); 3].map(|()| transcript.challenge());
 
         let mut vanishing = vec![Fr::ZERO; self.rows()];
         freedom.vanishing(&mut vanishing);
-        write_points(transcript, &self.powers.msm_many(&[&vanishing])?)?;
+        let vanishing = self.device.upload(vanishing)?;
+        self.commit(&self.powers, &[&vanishing], transcript)?;
         let y = transcript.challenge();
 
-        let transform = self.quotient.transform();
-        let advice = interpolate(values, transform);
-        let pieces = self.quotient.pieces(&advice, instances, &challenges, y);
-        write_points(transcript, &self.powers.msm_many(&pieces.each_ref().map(Vec::as_slice))?)?;
+        self.device.inverse(&self.domain, &mut advice)?;
+        let instance = self.instance_column(instances)?;
+        let pieces = self.quotient.pieces(&self.device, &advice, &instance, &challenges, y)?;
+        self.commit(&self.powers, &pieces.each_ref(), transcript)?;
 
         let x = transcript.challenge();
-        let folded = fold(&pieces, x.pow_vartime([self.rows() as u64]));
+        let folding = powers(x.pow_vartime([self.rows() as u64]), pieces.len());
+        let terms: Vec<(Fr, &A::Vector)> = folding.into_iter().zip(&pieces).collect();
+        let folded = self.device.combine(&terms, self.rows())?;
         let opened = self.evaluate(&advice, &vanishing, &folded, x, transcript)?;
-        opening::open(&opened, self.rows(), &self.powers, transcript)
+        opening::open(&self.device, &opened, self.rows(), &self.powers, transcript)
     }
 
     /// What the quotient is computed with.
     #[cfg(test)]
-    pub(crate) fn quotient(&self) -> &Quotient {
+    pub(crate) fn quotient(&self) -> &Quotient<A> {
         &self.quotient
     }
 
     fn rows(&self) -> usize {
-        self.quotient.transform().size()
+        1 << self.key.get_vk().get_domain().k()
+    }
+
+    /// Coefficients of the instance column.
+    fn instance_column(&self, instances: &[Fr]) -> Result<A::Vector, KernelError> {
+        let mut values = instances.to_vec();
+        values.resize(self.rows(), Fr::ZERO);
+        let mut column = [self.device.upload(values)?];
+        self.device.inverse(&self.domain, &mut column)?;
+        let [column] = column;
+        Ok(column)
+    }
+
+    fn commit(
+        &self,
+        bases: &A::Bases,
+        vectors: &[&A::Vector],
+        transcript: &mut impl Transcript,
+    ) -> Result<(), ProverError> {
+        write_points(transcript, &self.device.msm_many(bases, vectors)?)
     }
 
     /// Fills, blinds and commits to the columns of each phase. Returns the columns and the challenges of all phases.
@@ -179,21 +204,21 @@ impl Prover {
         witness: &W,
         freedom: &mut impl Freedom,
         transcript: &mut impl Transcript,
-    ) -> Result<(Vec<Vec<Fr>>, Vec<Fr>), ProverError> {
+    ) -> Result<(Vec<A::Vector>, Vec<Fr>), ProverError> {
         let usable = self.rows() - (self.key.get_vk().cs().blinding_factors() + 1);
-        let (mut columns, mut challenges): (Vec<Vec<Fr>>, Vec<Fr>) = (Vec::new(), Vec::new());
+        let (mut columns, mut challenges): (Vec<A::Vector>, Vec<Fr>) = (Vec::new(), Vec::new());
         for (phase, shape) in W::PHASES.iter().enumerate() {
-            let mut of_phase = witness.columns(phase, &challenges);
+            let of_phase = witness.columns(phase, &challenges);
             if of_phase.len() != shape.columns || of_phase.iter().any(|column| column.len() > usable) {
                 return Err(ProverError::Shape("columns of a phase"));
             }
-            for (index, column) in of_phase.iter_mut().enumerate() {
+            let first = columns.len();
+            for mut column in of_phase {
                 column.resize(self.rows(), Fr::ZERO);
-                freedom.blind(columns.len() + index, &mut column[usable..]);
+                freedom.blind(columns.len(), &mut column[usable..]);
+                columns.push(self.device.upload(column)?);
             }
-            let slices: Vec<&[Fr]> = of_phase.iter().map(Vec::as_slice).collect();
-            write_points(transcript, &self.lagrange.msm_many(&slices)?)?;
-            columns.extend(of_phase);
+            self.commit(&self.lagrange, &columns[first..].iter().collect::<Vec<_>>(), transcript)?;
             challenges.extend((0..shape.challenges).map(|_| transcript.challenge()));
         }
         Ok((columns, challenges))
@@ -202,28 +227,30 @@ impl Prover {
     /// Evaluates what the verifier asks for, writes the values, and says what is to be opened where.
     fn evaluate<'p>(
         &'p self,
-        advice: &'p [Vec<Fr>],
-        vanishing: &'p [Fr],
-        folded: &'p [Fr],
+        advice: &'p [A::Vector],
+        vanishing: &'p A::Vector,
+        folded: &'p A::Vector,
         x: Fr,
         transcript: &mut impl Transcript,
-    ) -> Result<Vec<Opened<'p>>, ProverError> {
+    ) -> Result<Vec<Opened<'p, A::Vector>>, ProverError> {
         let (cs, domain) = (self.key.get_vk().cs(), self.key.get_vk().get_domain());
-        let fixed = self.key.fixed_polys();
         let at = |rotation: Rotation| domain.rotate_omega(x, rotation);
-        let of_advice =
-            cs.advice_queries().iter().map(|&(column, rotation)| (&advice[column.index()][..], at(rotation)));
-        let of_fixed = cs.fixed_queries().iter().map(|&(column, rotation)| (&fixed[column.index()][..], at(rotation)));
-        let queries: Vec<(&[Fr], Fr)> = of_advice.chain(of_fixed).chain([(vanishing, x)]).collect();
-        let mut values = polynomial::evaluate_all(&queries);
-        values.iter().try_for_each(|&value| transcript.write_scalar(value))?;
+        let of_advice = cs.advice_queries().iter().map(|&(column, rotation)| (&advice[column.index()], at(rotation)));
+        let of_fixed = cs.fixed_queries().iter().map(|&(column, rotation)| (&self.fixed[column.index()], at(rotation)));
+        let asked = of_advice.chain(of_fixed).chain([(vanishing, x)]);
         // The quotient's value is not written: the verifier computes what it must be.
-        let last = (values.pop(), queries.len() - 1);
-        let mut opened: Vec<Opened<'_>> = Vec::new();
-        let mut push = |poly, point, value| Opened::push(&mut opened, poly, point, value);
-        queries[..last.1].iter().zip(values).for_each(|(&(poly, point), value)| push(poly, point, value));
-        push(folded, x, eval_polynomial(folded, x));
-        push(vanishing, x, last.0.expect("the vanishing polynomial was evaluated"));
+        let queries: Vec<(&A::Vector, Fr)> = asked.chain([(folded, x)]).collect();
+        let values = self.device.evaluate(&queries)?;
+        let (_, written) = values.split_last().expect("the quotient was evaluated");
+        written.iter().try_for_each(|&value| transcript.write_scalar(value))?;
+        // In the opening the quotient comes before the vanishing polynomial.
+        let mut order: Vec<usize> = (0..queries.len()).collect();
+        order.swap(queries.len() - 2, queries.len() - 1);
+        let mut opened: Vec<Opened<'_, A::Vector>> = Vec::new();
+        for index in order {
+            let (poly, point) = queries[index];
+            Opened::push(&mut opened, poly, point, values[index]);
+        }
         Ok(opened)
     }
 }
@@ -250,17 +277,6 @@ fn lagrange_points(params: &ParamsKZG<Bn256>) -> Vec<G1Affine> {
     let points = &written[size_of::<u32>() + count * bytes..][..count * bytes];
     let read = |mut point: &[u8]| <G1Affine as SerdeCurveAffine>::read(&mut point, SerdeFormat::RawBytesUnchecked);
     points.chunks_exact(bytes).map(|point| read(point).expect("a point just written")).collect()
-}
-
-fn interpolate(mut values: Vec<Vec<Fr>>, transform: &Transform) -> Vec<Vec<Fr>> {
-    values.par_iter_mut().for_each(|column| transform.inverse(column));
-    values
-}
-
-/// `sum(pieces[i] * factor^i)`.
-fn fold(pieces: &[Vec<Fr>], factor: Fr) -> Vec<Fr> {
-    let at = |index: usize| pieces.iter().rev().fold(Fr::ZERO, |sum, piece| sum * factor + piece[index]);
-    (0..pieces[0].len()).into_par_iter().with_min_len(polynomial::PART_MIN).map(at).collect()
 }
 
 fn write_points(transcript: &mut impl Transcript, points: &[G1]) -> Result<(), ProverError> {

@@ -5,24 +5,20 @@ use halo2_axiom::{
     arithmetic::{eval_polynomial, evaluate_vanishing_polynomial, lagrange_interpolate},
     halo2curves::bn256::Fr,
 };
-use hygeia_gpu_kernels::FixedBases;
+use hygeia_gpu_kernels::{Accelerator, KernelError, cpu::powers};
 
-use super::{
-    ProverError, Transcript,
-    polynomial::{combine, divide, powers},
-    write_points,
-};
+use super::{ProverError, Transcript, write_points};
 
 /// A polynomial and its values where it is opened.
-pub struct Opened<'p> {
-    poly: &'p [Fr],
+pub struct Opened<'p, V> {
+    poly: &'p V,
     points: Vec<Fr>,
     values: Vec<Fr>,
 }
 
-impl<'p> Opened<'p> {
+impl<'p, V> Opened<'p, V> {
     /// Adds a point to a polynomial, which may be new.
-    pub fn push(opened: &mut Vec<Self>, poly: &'p [Fr], point: Fr, value: Fr) {
+    pub fn push(opened: &mut Vec<Self>, poly: &'p V, point: Fr, value: Fr) {
         match opened.iter_mut().find(|opened| std::ptr::eq(opened.poly, poly)) {
             Some(opened) => {
                 opened.points.push(point);
@@ -40,63 +36,71 @@ impl<'p> Opened<'p> {
 }
 
 /// Polynomials that are opened at the same points, combined.
-struct Set {
+struct Set<V> {
     points: Vec<Fr>,
-    combined: Vec<Fr>,
+    combined: V,
     /// The polynomial of least degree with the same values.
     low: Vec<Fr>,
 }
 
 /// Writes both points of the opening.
-pub fn open(
-    opened: &[Opened<'_>],
+pub fn open<A: Accelerator>(
+    device: &A,
+    opened: &[Opened<'_, A::Vector>],
     rows: usize,
-    bases: &FixedBases,
+    bases: &A::Bases,
     transcript: &mut impl Transcript,
 ) -> Result<(), ProverError> {
     let y = transcript.challenge();
-    let sets: Vec<Set> = group(opened).iter().map(|members| Set::new(members, y, rows)).collect();
+    let sets: Vec<Set<A::Vector>> =
+        group(opened).iter().map(|members| Set::new(device, members, y, rows)).collect::<Result<_, _>>()?;
     let v = transcript.challenge();
     let factors = powers(v, sets.len());
 
-    let quotients: Vec<Vec<Fr>> = sets.iter().map(Set::quotient).collect();
-    let quotient = combine(&weighted(&factors, &quotients), rows);
-    write_points(transcript, &[bases.msm(&quotient)?])?;
+    let quotients: Vec<A::Vector> = sets.iter().map(|set| set.quotient(device)).collect::<Result<_, _>>()?;
+    let terms: Vec<(Fr, &A::Vector)> = factors.iter().copied().zip(&quotients).collect();
+    let quotient = device.combine(&terms, rows)?;
+    write_points(transcript, &device.msm_many(bases, &[&quotient])?)?;
 
     let u = transcript.challenge();
     let all_points = all_points(&sets);
     let beyond: Vec<Fr> = sets.iter().map(|set| set.beyond(&all_points, u)).collect();
-    let factors: Vec<Fr> = factors.iter().zip(&beyond).map(|(factor, beyond)| factor * beyond).collect();
-    let whole = evaluate_vanishing_polynomial(&all_points, u);
-    let mut terms: Vec<(Fr, &[Fr])> =
-        sets.iter().zip(&factors).map(|(set, &factor)| (factor, &set.combined[..])).collect();
-    terms.push((-whole, &quotient));
-    let mut last = combine(&terms, rows);
-    last[0] -= sets.iter().zip(&factors).map(|(set, factor)| eval_polynomial(&set.low, u) * factor).sum::<Fr>();
-    divide(&mut last, u);
     let scale = Option::<Fr>::from(beyond[0].invert()).ok_or(ProverError::Challenge)?;
-    last.iter_mut().for_each(|value| *value *= scale);
-    write_points(transcript, &[bases.msm(&last)?])
+    let factors: Vec<Fr> = factors.iter().zip(&beyond).map(|(factor, beyond)| factor * beyond * scale).collect();
+    let whole = evaluate_vanishing_polynomial(&all_points, u) * scale;
+    let combined = sets.iter().map(|set| &set.combined);
+    let mut terms: Vec<(Fr, &A::Vector)> = factors.iter().copied().zip(combined).collect();
+    terms.push((-whole, &quotient));
+    let mut last = device.combine(&terms, rows)?;
+    let low = sets.iter().zip(&factors).map(|(set, factor)| eval_polynomial(&set.low, u) * factor).sum::<Fr>();
+    device.subtract_low(&mut last, &[low])?;
+    device.divide(&mut last, u)?;
+    write_points(transcript, &device.msm_many(bases, &[&last])?)
 }
 
-impl Set {
-    fn new(members: &[&Opened<'_>], y: Fr, rows: usize) -> Self {
+impl<V> Set<V> {
+    fn new<A: Accelerator<Vector = V>>(
+        device: &A,
+        members: &[&Opened<'_, V>],
+        y: Fr,
+        rows: usize,
+    ) -> Result<Self, KernelError> {
         let points = members[0].points.clone();
         let factors = powers(y, members.len());
-        let terms: Vec<(Fr, &[Fr])> =
+        let terms: Vec<(Fr, &V)> =
             members.iter().zip(&factors).map(|(member, &factor)| (factor, member.poly)).collect();
         let value =
             |&point: &Fr| members.iter().zip(&factors).map(|(member, factor)| member.value_at(point) * factor).sum();
         let values: Vec<Fr> = points.iter().map(value).collect();
-        Self { combined: combine(&terms, rows), low: lagrange_interpolate(&points, &values), points }
+        Ok(Self { combined: device.combine(&terms, rows)?, low: lagrange_interpolate(&points, &values), points })
     }
 
     /// What is combined, less its values at the points, over the polynomial that vanishes there.
-    fn quotient(&self) -> Vec<Fr> {
-        let mut poly = self.combined.clone();
-        poly.iter_mut().zip(&self.low).for_each(|(coefficient, low)| *coefficient -= low);
-        self.points.iter().for_each(|&point| divide(&mut poly, point));
-        poly
+    fn quotient<A: Accelerator<Vector = V>>(&self, device: &A) -> Result<V, KernelError> {
+        let mut poly = device.copy(&self.combined)?;
+        device.subtract_low(&mut poly, &self.low)?;
+        self.points.iter().try_for_each(|&point| device.divide(&mut poly, point))?;
+        Ok(poly)
     }
 
     /// The polynomial that vanishes at all points but those of this set, at `u`.
@@ -107,11 +111,11 @@ impl Set {
 }
 
 /// Polynomials by the points they are opened at, in the order in which those first appear.
-fn group<'o, 'p>(opened: &'o [Opened<'p>]) -> Vec<Vec<&'o Opened<'p>>> {
-    let same = |one: &Opened<'_>, other: &Opened<'_>| {
+fn group<'o, 'p, V>(opened: &'o [Opened<'p, V>]) -> Vec<Vec<&'o Opened<'p, V>>> {
+    let same = |one: &Opened<'_, V>, other: &Opened<'_, V>| {
         one.points.len() == other.points.len() && one.points.iter().all(|point| other.points.contains(point))
     };
-    let mut sets: Vec<Vec<&Opened<'_>>> = Vec::new();
+    let mut sets: Vec<Vec<&Opened<'_, V>>> = Vec::new();
     for member in opened {
         match sets.iter_mut().find(|set| same(set[0], member)) {
             Some(set) => set.push(member),
@@ -121,7 +125,7 @@ fn group<'o, 'p>(opened: &'o [Opened<'p>]) -> Vec<Vec<&'o Opened<'p>>> {
     sets
 }
 
-fn all_points(sets: &[Set]) -> Vec<Fr> {
+fn all_points<V>(sets: &[Set<V>]) -> Vec<Fr> {
     let mut all: Vec<Fr> = Vec::new();
     for point in sets.iter().flat_map(|set| &set.points) {
         if !all.contains(point) {
@@ -129,8 +133,4 @@ fn all_points(sets: &[Set]) -> Vec<Fr> {
         }
     }
     all
-}
-
-fn weighted<'p>(factors: &[Fr], polys: &'p [Vec<Fr>]) -> Vec<(Fr, &'p [Fr])> {
-    factors.iter().zip(polys).map(|(&factor, poly)| (factor, poly.as_slice())).collect()
 }

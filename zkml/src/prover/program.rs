@@ -1,7 +1,6 @@
-//! Gates as a straight-line program that runs over blocks of rows.
+//! Compiles the gates of a circuit into a straight-line program for all rows.
 //!
-//! Equal parts of expressions are computed once, and what depends on challenges alone once for all rows. An instruction
-//! works on a block of rows at a time, so that deciding what to do costs little beside doing it.
+//! Equal parts of expressions are computed once, and what depends on challenges alone once for all rows.
 
 use std::collections::HashMap;
 
@@ -10,27 +9,15 @@ use halo2_axiom::{
     plonk::Expression,
     poly::Rotation,
 };
-use rayon::prelude::*;
-
-/// Rows of a block: some forty registers of one kilobyte fit a core's first-level cache.
-const BLOCK: usize = 32;
-
-/// Values of all columns on a coset.
-pub struct Columns<'c> {
-    /// Fixed columns.
-    pub fixed: &'c [Vec<Fr>],
-    /// Advice columns.
-    pub advice: &'c [Vec<Fr>],
-    /// The instance column.
-    pub instance: &'c [Fr],
-}
+use hygeia_gpu_kernels::{
+    RowProgram,
+    program::{Operand, Operation, Query, Source, Step},
+};
 
 /// All gates of a circuit, combined by powers of a challenge.
 pub struct Program {
     scalars: Vec<Scalar>,
-    queries: Vec<Query>,
-    steps: Vec<Step>,
-    registers: usize,
+    rows: RowProgram,
 }
 
 /// A number that is the same on all rows.
@@ -45,40 +32,6 @@ enum Scalar {
     Product(usize, usize),
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-struct Query {
-    source: Source,
-    rotation: i32,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Source {
-    Fixed(usize),
-    Advice(usize),
-    Instance,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Operand {
-    Register(usize),
-    Query(usize),
-    Scalar(usize),
-}
-
-enum Step {
-    /// The first register is where the result goes.
-    Compute(usize, Operation, Operand, Operand),
-    /// Multiplies what has been gathered by the combining challenge, and adds a gate.
-    Gather(Operand),
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Operation {
-    Add,
-    Subtract,
-    Multiply,
-}
-
 impl Program {
     /// Compiles the gates, in the order in which the verifier combines them.
     pub fn compile<'e>(gates: impl Iterator<Item = &'e Expression<Fr>>) -> Self {
@@ -88,7 +41,13 @@ impl Program {
         let mut emitter = Emitter::new(&graph, &gates);
         gates.iter().for_each(|&gate| emitter.gather(gate));
         let Emitter { steps, registers, .. } = emitter;
-        Self { scalars: graph.scalars, queries: graph.queries, steps, registers }
+        let rows = RowProgram { queries: graph.queries, steps, registers, scalars: graph.scalars.len() };
+        Self { scalars: graph.scalars, rows }
+    }
+
+    /// What is computed on every row.
+    pub fn rows(&self) -> &RowProgram {
+        &self.rows
     }
 
     /// All numbers that are the same on every row.
@@ -106,132 +65,6 @@ impl Program {
         }
         values
     }
-
-    /// The combined gates on every row.
-    pub fn run(&self, columns: &Columns<'_>, scalars: &[Fr]) -> Vec<Fr> {
-        let mut values = vec![Fr::ZERO; columns.instance.len()];
-        let new = || Machine::new(self, columns, scalars);
-        values.par_chunks_mut(BLOCK).enumerate().for_each_init(new, |machine, (block, values)| {
-            machine.run(block * BLOCK, values);
-        });
-        values
-    }
-}
-
-/// The registers of one thread.
-struct Machine<'m> {
-    program: &'m Program,
-    columns: &'m Columns<'m>,
-    scalars: &'m [Fr],
-    registers: Vec<Vec<Fr>>,
-    /// Queries whose rows go around the end of their column, copied.
-    around: Vec<Vec<Fr>>,
-    row: usize,
-    length: usize,
-}
-
-impl<'m> Machine<'m> {
-    fn new(program: &'m Program, columns: &'m Columns<'m>, scalars: &'m [Fr]) -> Self {
-        let block = || vec![Fr::ZERO; BLOCK];
-        let registers = (0..program.registers).map(|_| block()).collect();
-        let around = program.queries.iter().map(|_| block()).collect();
-        Self { program, columns, scalars, registers, around, row: 0, length: BLOCK }
-    }
-
-    fn run(&mut self, row: usize, values: &mut [Fr]) {
-        (self.row, self.length) = (row, values.len());
-        self.copy_around();
-        for step in &self.program.steps {
-            match *step {
-                Step::Compute(target, operation, left, right) => {
-                    let mut result = std::mem::take(&mut self.registers[target]);
-                    self.compute(&mut result[..self.length], operation, left, right);
-                    self.registers[target] = result;
-                }
-                Step::Gather(gate) => self.gather(values, gate),
-            }
-        }
-    }
-
-    fn copy_around(&mut self) {
-        for (query, copy) in self.program.queries.iter().zip(&mut self.around) {
-            let column = column(self.columns, query.source);
-            let start = start(self.row, query.rotation, column.len());
-            if start + self.length > column.len() {
-                for (index, value) in copy[..self.length].iter_mut().enumerate() {
-                    *value = column[(start + index) % column.len()];
-                }
-            }
-        }
-    }
-
-    fn block(&self, operand: Operand) -> Block<'_> {
-        match operand {
-            Operand::Register(register) => Block::Rows(&self.registers[register][..self.length]),
-            Operand::Scalar(scalar) => Block::Same(self.scalars[scalar]),
-            Operand::Query(query) => {
-                let Query { source, rotation } = self.program.queries[query];
-                let column = column(self.columns, source);
-                let start = start(self.row, rotation, column.len());
-                let rows = column.get(start..start + self.length);
-                Block::Rows(rows.unwrap_or(&self.around[query][..self.length]))
-            }
-        }
-    }
-
-    fn compute(&self, result: &mut [Fr], operation: Operation, left: Operand, right: Operand) {
-        let (left, right) = (self.block(left), self.block(right));
-        match operation {
-            Operation::Add => apply(result, &left, &right, |left, right| left + right),
-            Operation::Subtract => apply(result, &left, &right, |left, right| left - right),
-            Operation::Multiply => apply(result, &left, &right, |left, right| left * right),
-        }
-    }
-
-    fn gather(&self, values: &mut [Fr], gate: Operand) {
-        let y = self.scalars[0];
-        match self.block(gate) {
-            Block::Rows(rows) => values.iter_mut().zip(rows).for_each(|(value, gate)| *value = *value * y + gate),
-            Block::Same(gate) => values.iter_mut().for_each(|value| *value = *value * y + gate),
-        }
-    }
-}
-
-enum Block<'b> {
-    Rows(&'b [Fr]),
-    Same(Fr),
-}
-
-fn apply(result: &mut [Fr], left: &Block<'_>, right: &Block<'_>, operation: impl Fn(&Fr, &Fr) -> Fr) {
-    match (left, right) {
-        (Block::Rows(left), Block::Rows(right)) => {
-            result
-                .iter_mut()
-                .zip(*left)
-                .zip(*right)
-                .for_each(|((result, left), right)| *result = operation(left, right));
-        }
-        (Block::Rows(left), Block::Same(right)) => {
-            result.iter_mut().zip(*left).for_each(|(result, left)| *result = operation(left, right));
-        }
-        (Block::Same(left), Block::Rows(right)) => {
-            result.iter_mut().zip(*right).for_each(|(result, right)| *result = operation(left, right));
-        }
-        (Block::Same(left), Block::Same(right)) => result.fill(operation(left, right)),
-    }
-}
-
-fn column<'c>(columns: &'c Columns<'_>, source: Source) -> &'c [Fr] {
-    match source {
-        Source::Fixed(index) => &columns.fixed[index],
-        Source::Advice(index) => &columns.advice[index],
-        Source::Instance => columns.instance,
-    }
-}
-
-/// Where the rows of a rotated block begin.
-fn start(row: usize, rotation: i32, length: usize) -> usize {
-    (row as i64 + i64::from(rotation)).rem_euclid(length as i64) as usize
 }
 
 /// A part of an expression.

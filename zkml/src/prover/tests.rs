@@ -1,18 +1,16 @@
-//! The compiled gates against the expressions themselves; transforms on cosets; keys and witnesses that are refused. Whole
+//! The compiled gates against the expressions themselves; keys and witnesses that are refused. Whole
 //! proofs are tested where keys are made: in the engines, with the stock verifier.
 
 use halo2_axiom::{
-    arithmetic::eval_polynomial,
     circuit::{Layouter, SimpleFloorPlanner, Value},
     plonk::{Advice, Circuit, Column, Error, Expression, Instance, keygen_pk, keygen_vk},
 };
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 
-use super::{
-    program::{Columns, Program},
-    *,
-};
+use hygeia_gpu_kernels::Columns;
+
+use super::{program::Program, *};
 
 const K: u32 = 5;
 const N: usize = 1 << K;
@@ -57,7 +55,7 @@ fn a_program_computes_its_gates() {
         let (fixed, advice) = (vec![random(&mut rng, rows)], vec![random(&mut rng, rows), random(&mut rng, rows)]);
         let (instance, challenge, y) = (random(&mut rng, rows), Fr::random(&mut rng), Fr::random(&mut rng));
         let columns = Columns { fixed: &fixed, advice: &advice, instance: &instance };
-        let values = program.run(&columns, &program.scalars(&[challenge], y));
+        let values = CpuAccelerator.run(program.rows(), &columns, &program.scalars(&[challenge], y)).unwrap();
         for (row, value) in values.into_iter().enumerate() {
             let at = |column: &[Fr], rotation: Rotation| {
                 column[(row as i64 + i64::from(rotation.0)).rem_euclid(rows as i64) as usize]
@@ -80,21 +78,6 @@ fn a_program_computes_its_gates() {
             assert_eq!(value, expected, "row {row} of {rows}");
         }
     }
-}
-
-#[test]
-fn polynomials_are_combined_divided_and_evaluated() {
-    let mut rng = ChaCha20Rng::seed_from_u64(2);
-    let [one, other] = [random(&mut rng, N), random(&mut rng, N / 2)];
-    let [x, z, factor] = [(); 3].map(|()| Fr::random(&mut rng));
-    let values = polynomial::evaluate_all(&[(&one, x), (&other, z), (&other, x)]);
-    assert_eq!(values, [eval_polynomial(&one, x), eval_polynomial(&other, z), eval_polynomial(&other, x)]);
-    let combined = polynomial::combine(&[(Fr::ONE, &one), (factor, &other)], N);
-    assert_eq!(eval_polynomial(&combined, x), values[0] + values[2] * factor);
-    let mut divided = combined.clone();
-    polynomial::divide(&mut divided, x);
-    // p(z) = q(z) (z - x) + p(x)
-    assert_eq!(eval_polynomial(&divided, z) * (z - x) + eval_polynomial(&combined, x), eval_polynomial(&combined, z));
 }
 
 /// A circuit of one gate and whatever else a test wants.
@@ -172,7 +155,7 @@ impl PhasedWitness for Other {
 fn prover(circuit: &Small) -> Result<Prover, ProverError> {
     let params: ParamsKZG<Bn256> = ParamsKZG::setup(K, ChaCha20Rng::seed_from_u64(3));
     let vk = keygen_vk(&params, circuit).unwrap();
-    Prover::new(keygen_pk(&params, vk, circuit).unwrap(), &params)
+    Prover::new(CpuAccelerator, keygen_pk(&params, vk, circuit).unwrap(), &params)
 }
 
 #[test]
@@ -187,7 +170,7 @@ fn keys_with_other_arguments_are_refused() {
     let vk = keygen_vk(&params, &Small::default()).unwrap();
     let key = keygen_pk(&params, vk, &Small::default()).unwrap();
     let larger: ParamsKZG<Bn256> = ParamsKZG::setup(K + 1, ChaCha20Rng::seed_from_u64(3));
-    assert_eq!(Prover::new(key, &larger).err(), Some(ProverError::Shape("size")));
+    assert_eq!(Prover::new(CpuAccelerator, key, &larger).err(), Some(ProverError::Shape("size")));
 }
 
 #[test]

@@ -21,6 +21,7 @@ use halo2_axiom::{
     poly::kzg::{commitment::KZGCommitmentScheme, multiopen::VerifierSHPLONK, strategy::SingleStrategy},
     transcript::{TranscriptReadBuffer, TranscriptWriterBuffer},
 };
+use hygeia_gpu_kernels::CpuAccelerator;
 use hygeia_inference::IntegerNetwork;
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
@@ -115,8 +116,9 @@ impl NativeEngine {
         let layout = Arc::new(Layout::new(network, schema_hash, config.goal)?);
         let srs = srs.trimmed(layout.plan.k)?;
         let pool = start_pool(config)?;
-        let prover =
-            pool.install(|| Prover::new(generate_key(&layout, &srs)?, srs.params()).map_err(EngineError::from))?;
+        let prover = pool.install(|| {
+            Prover::new(CpuAccelerator, generate_key(&layout, &srs)?, srs.params()).map_err(EngineError::from)
+        })?;
         let verifying_key = VerifyingKeyFile::new(
             prover.key().get_vk().clone(),
             &srs,
@@ -148,7 +150,7 @@ impl NativeEngine {
             return Err(KeyError::Other("model, schema or reference string").into());
         }
         let pool = start_pool(config)?;
-        let prover = pool.install(|| Prover::new(proving_key, srs.params()))?;
+        let prover = pool.install(|| Prover::new(CpuAccelerator, proving_key, srs.params()))?;
         Ok(Self { network: network.clone(), layout, srs, prover, verifying_key, pool })
     }
 

@@ -20,7 +20,7 @@ use halo2_axiom::{
     SerdeFormat,
     halo2curves::{
         bn256::{Bn256, Fr, G1Affine, G2Affine},
-        ff::{Field, PrimeField},
+        ff::Field,
         group::{Curve, prime::PrimeCurveAffine},
         pairing::Engine as _,
     },
@@ -30,7 +30,7 @@ use halo2_axiom::{
         kzg::commitment::ParamsKZG,
     },
 };
-use hygeia_gpu_kernels::{Accelerator, CpuAccelerator};
+use hygeia_gpu_kernels::{Accelerator, CpuAccelerator, Transform};
 use rand::{SeedableRng, rngs::OsRng};
 use rand_chacha::ChaCha20Rng;
 use sha2::{Digest, Sha256};
@@ -196,7 +196,7 @@ impl Srs {
     fn check_lagrange(&self) -> Result<(), SrsError> {
         let mut values = random_combination(1 << self.k());
         let committed = CpuAccelerator.msm(&values, self.params.get_g())?;
-        CpuAccelerator.ntt(&mut values, root_of_unity(self.k()), self.k())?;
+        Transform::new(self.k())?.forward(&mut values)?;
         let evaluations = EvaluationDomain::new(1, self.k()).lagrange_from_vec(values);
         let of_lagrange = self.params.commit_lagrange(&evaluations, Blind::default());
         if of_lagrange == committed { Ok(()) } else { Err(SrsError::Structure) }
@@ -342,8 +342,4 @@ pub(crate) fn has_development_secret(g2: G2Affine, s_g2: G2Affine) -> bool {
 /// The generator whose first number is the secret of the development string.
 fn development_rng() -> ChaCha20Rng {
     ChaCha20Rng::from_seed(Sha256::digest(DEVELOPMENT_SEED).into())
-}
-
-fn root_of_unity(k: u32) -> Fr {
-    (k..Fr::S).fold(Fr::ROOT_OF_UNITY, |root, _| root.square())
 }

@@ -8,6 +8,7 @@ use halo2_axiom::{
     halo2curves::{bn256::Fr, ff::Field},
     poly::Rotation,
 };
+use hygeia_gpu_kernels::Transform;
 
 use super::{
     free::{Choices, MASK, prove},
@@ -189,13 +190,16 @@ fn blinding_rows_make_the_quotient_uniform_as_well() {
 
     let domain = ENGINE.prover.key().get_vk().get_domain();
     let n = 1 << domain.k();
+    let mut instance = witness.public.instances().to_vec();
+    instance.resize(n, Fr::ZERO);
+    let instance = interpolate(&instance);
     let published = |weights: &[Fr]| -> Vec<Fr> {
         let mut polys = polys.clone();
         polys[WEIGHT] = interpolate(weights);
         let points = [secret, x, domain.rotate_omega(x, Rotation::prev())];
         let values = points.map(|point| eval_polynomial(&polys[WEIGHT], point));
         let quotient = ENGINE.prover.quotient();
-        let pieces = quotient.pieces(&polys, &witness.public.instances(), &[node, layer, range], y);
+        let pieces = quotient.pieces(&CpuAccelerator, &polys, &instance, &[node, layer, range], y).unwrap();
         values.into_iter().chain(pieces.map(|piece| eval_polynomial(&piece, secret))).collect()
     };
     let original = published(&columns[WEIGHT]);
@@ -222,7 +226,7 @@ fn blinded(values: &[Fr], rng: &mut ChaCha20Rng) -> Vec<Fr> {
 /// Coefficients of the polynomial with these values on the rows.
 fn interpolate(values: &[Fr]) -> Vec<Fr> {
     let mut values = values.to_vec();
-    ENGINE.prover.quotient().transform().inverse(&mut values);
+    Transform::new(ENGINE.layout.plan.k).unwrap().inverse(&mut values).unwrap();
     values
 }
 

@@ -1,13 +1,20 @@
 //! Polynomials as vectors of coefficients, constant term first.
 
-use halo2_axiom::halo2curves::{bn256::Fr, ff::Field};
+use halo2curves_axiom::ff::Field;
 use rayon::prelude::*;
 
-/// Fewest coefficients that are worth a thread of their own.
-pub const PART_MIN: usize = 1 << 10;
+use crate::Fr;
+
+/// Fewest elements that are worth a thread of their own.
+const PART_MIN: usize = 1 << 10;
+
+/// `1, base, base^2, ...`
+pub fn powers(base: Fr, count: usize) -> Vec<Fr> {
+    std::iter::successors(Some(Fr::ONE), |power| Some(power * base)).take(count).collect()
+}
 
 /// Values of polynomials at points, in order. The powers of each point are computed once.
-pub fn evaluate_all(queries: &[(&[Fr], Fr)]) -> Vec<Fr> {
+pub fn evaluate(queries: &[(&Vec<Fr>, Fr)]) -> Vec<Fr> {
     let mut points: Vec<Fr> = Vec::new();
     for (_, point) in queries {
         if !points.contains(point) {
@@ -25,17 +32,17 @@ pub fn evaluate_all(queries: &[(&[Fr], Fr)]) -> Vec<Fr> {
     values
 }
 
-/// `1, base, base^2, ...`
-pub fn powers(base: Fr, count: usize) -> Vec<Fr> {
-    std::iter::successors(Some(Fr::ONE), |power| Some(power * base)).take(count).collect()
-}
-
-/// `sum(factor * poly)` with `length` coefficients.
-pub fn combine(terms: &[(Fr, &[Fr])], length: usize) -> Vec<Fr> {
+/// `sum(factor * vector)` with `length` elements.
+pub fn combine(terms: &[(Fr, &Vec<Fr>)], length: usize) -> Vec<Fr> {
     let at = |index: usize| -> Fr {
-        terms.iter().filter_map(|(factor, poly)| poly.get(index).map(|coefficient| coefficient * factor)).sum()
+        terms.iter().filter_map(|(factor, vector)| vector.get(index).map(|element| element * factor)).sum()
     };
     (0..length).into_par_iter().with_min_len(PART_MIN).map(at).collect()
+}
+
+/// Each element times its factor.
+pub fn scale(vector: &mut [Fr], factors: &[Fr]) {
+    vector.par_iter_mut().with_min_len(PART_MIN).zip(factors).for_each(|(element, factor)| *element *= factor);
 }
 
 /// The polynomial over `X - point`; what does not divide is left away.
@@ -45,5 +52,17 @@ pub fn divide(poly: &mut [Fr], point: Fr) {
         let next = *coefficient + carry * point;
         *coefficient = carry;
         carry = next;
+    }
+}
+
+/// Each element becomes what `operation` makes of it and all before it.
+pub fn running(vector: &mut [Fr], operation: impl Fn(&Fr, &Fr) -> Fr) {
+    let mut elements = vector.iter_mut();
+    if let Some(first) = elements.next() {
+        let mut before = *first;
+        for element in elements {
+            before = operation(&before, element);
+            *element = before;
+        }
     }
 }
