@@ -41,7 +41,7 @@ struct alignas(8) uint2 {
 inline uint4 make_uint4(unsigned x, unsigned y, unsigned z, unsigned w) { return {x, y, z, w}; }
 inline uint2 make_uint2(unsigned x, unsigned y) { return {x, y}; }
 
-#define EMULATOR_PLACE static thread_local __attribute__((tls_model("initial-exec")))
+#define EMULATOR_PLACE static thread_local
 EMULATOR_PLACE dim3 threadIdx, blockIdx, blockDim, gridDim;
 
 inline unsigned atomicAdd(unsigned* address, unsigned value) {
@@ -246,9 +246,11 @@ inline int launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, void** a
 
 inline void __syncthreads() { emulator::barrier(); }
 
-// One entry for each kernel, by its name.
+// One entry for each kernel, by its name. Libraries are compiled with all else hidden: each has its own workers.
 #define EMULATED_KERNEL(kernel)                                                                                     \
-    extern "C" int emulated_##kernel(unsigned grid_x, unsigned grid_y, unsigned block, unsigned shared, void** arguments) { \
+    extern "C" __attribute__((visibility("default"))) int emulated_##kernel(unsigned grid_x, unsigned grid_y,           \
+                                                                            unsigned block, unsigned shared,           \
+                                                                            void** arguments) {                        \
         if (shared > emulator::SHARED_BYTES || block > 1024) return 2;                                              \
         return emulator::launch(&kernel, {grid_x, grid_y, 1}, {block, 1, 1}, arguments);                            \
     }

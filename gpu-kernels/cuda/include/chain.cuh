@@ -41,7 +41,7 @@ HYGEIA_CHAIN_3(madc_hi, "madc.hi.u32")
 
 #else
 
-static thread_local u32 carry_flag __attribute__((tls_model("initial-exec")));
+static thread_local u32 carry_flag;
 
 inline u32 keep(u64 sum) {
     carry_flag = (u32)(sum >> 32);
