@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{
     device::Device,
+    driver::{Driver, DriverConfig},
     hash,
     msm::Bases,
     ntt::{Coset, Domain},
@@ -14,13 +15,20 @@ use super::{
 use crate::{Accelerator, Columns, Fr, G1, G1Affine, KernelError, RowProgram};
 
 /// The kernels of `cuda/src` on a device.
-pub struct CudaAccelerator<D: Device> {
+pub struct CudaAccelerator<D: Device = Driver> {
     runtime: Arc<Runtime<D>>,
 }
 
 impl<D: Device> Clone for CudaAccelerator<D> {
     fn clone(&self) -> Self {
         Self { runtime: Arc::clone(&self.runtime) }
+    }
+}
+
+impl CudaAccelerator<Driver> {
+    /// Opens a CUDA device. Without driver, compiler or device this is a typed error.
+    pub fn open(config: &DriverConfig) -> Result<Self, KernelError> {
+        Self::over(Driver::open(config)?)
     }
 }
 

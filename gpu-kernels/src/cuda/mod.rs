@@ -5,9 +5,12 @@
 
 mod accelerator;
 mod device;
+mod driver;
 mod hash;
+mod images;
 mod msm;
 mod ntt;
+pub mod nvrtc;
 mod plain;
 mod polynomial;
 mod program;
@@ -16,6 +19,7 @@ mod source;
 
 pub use accelerator::CudaAccelerator;
 pub use device::{AlignedField, Argument, Device, Memory, Shape};
+pub use driver::{DeviceMemory, Driver, DriverConfig, Kernels};
 pub use msm::Bases;
 pub use ntt::{Coset, Domain};
 pub use program::{Program, source as program_source};
