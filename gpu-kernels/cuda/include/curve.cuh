@@ -38,6 +38,9 @@ __device__ __forceinline__ Sum twice(const Sum& p) {
     return {x, m * (s - x) - w * p.y, v * p.zz, w * p.zzz};
 }
 
+// A call of `twice`, for where it is rare: its code stands once.
+__device__ __noinline__ Sum twice_rarely(Sum p) { return twice(p); }
+
 // `p + q` where x and y of q are `qx` and `qy` over `p`'s denominators times q's, and `zz` and `zzz` are those products.
 __device__ __forceinline__ Sum add_scaled(const Fq& px, const Fq& py, const Fq& slope_x, const Fq& slope_y, const Fq& zz,
                                           const Fq& zzz) {
@@ -53,18 +56,20 @@ __device__ __forceinline__ Sum add(const Sum& p, const Affine& q) {
     if (p.is_identity()) return to_sum(q);
     Fq slope_x = q.x * p.zz - p.x;
     Fq slope_y = q.y * p.zzz - p.y;
-    if (slope_x.is_zero()) return slope_y.is_zero() ? twice(p) : Sum::identity();
+    if (slope_x.is_zero()) return slope_y.is_zero() ? twice_rarely(p) : Sum::identity();
     return add_scaled(p.x, p.y, slope_x, slope_y, p.zz, p.zzz);
 }
 
-__device__ __forceinline__ Sum add(const Sum& p, const Sum& q) {
+// A call, so that its fourteen multiplications stand once: compiled into each of the many places that add sums, they take NVRTC
+// most of a minute.
+__device__ __noinline__ Sum add(Sum p, Sum q) {
     if (q.is_identity()) return p;
     if (p.is_identity()) return q;
     Fq px = p.x * q.zz;
     Fq py = p.y * q.zzz;
     Fq slope_x = q.x * p.zz - px;
     Fq slope_y = q.y * p.zzz - py;
-    if (slope_x.is_zero()) return slope_y.is_zero() ? twice(p) : Sum::identity();
+    if (slope_x.is_zero()) return slope_y.is_zero() ? twice_rarely(p) : Sum::identity();
     return add_scaled(px, py, slope_x, slope_y, p.zz * q.zz, p.zzz * q.zzz);
 }
 
