@@ -1,4 +1,12 @@
-//! Criterion suites over the way of a datum, one for each of its costs: `window`, `scoring`, `commitment`, `proof`.
+//! Suites over the way of a datum, one for each of its costs, and what they have in common: arguments, models, what is
+//! measured, and the record of a machine.
 //!
-//! The suites lie in `benches/`, what they gave on named machines in `records/`. This library is empty: no crate
-//! depends on it, and it never holds product logic.
+//! The suites lie in `benches/`, what they gave on named machines in `records/`. No crate depends on this one, and it
+//! never holds product logic.
+
+pub mod arguments;
+pub mod measure;
+pub mod models;
+pub mod record;
+
+pub use arguments::Arguments;

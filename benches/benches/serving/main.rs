@@ -1,7 +1,8 @@
 //! Windows scored per second, side by side with other runtimes on the same model exported to ONNX.
 //!
 //! Each runtime is measured in turn, over and over, so that a drift of the machine falls on all of them; the medians are
-//! compared. Time counts while a thread has a core, so that other programs cost nobody anything. Before that every runtime's scores are checked against the float layers.
+//! compared. Time counts while a thread has a core, so that other programs cost nobody anything.
+//! Before that every runtime's scores are checked against the float layers.
 //!
 //! ```text
 //! cargo xtask bench serving                                  # about three minutes
@@ -19,6 +20,7 @@ mod windows;
 
 use std::time::Duration;
 
+use hygeia_benches::Arguments;
 use hygeia_inference::quantise::{FloatLayer, float_score};
 use hygeia_inference::{ModelPackage, onnx};
 
@@ -48,11 +50,11 @@ trait Runtime {
 struct Options {
     rounds: usize,
     time: Duration,
-    record: Option<String>,
 }
 
 fn main() {
-    let options = Options::read();
+    let arguments = Arguments::read();
+    let options = Options::of(&arguments);
     let package = ModelPackage::default_model();
     let layers = package.float_layers().expect("the shipped package was checked");
     let file = onnx::export(&layers, package.schema().len(), &package.card().name).expect("its layers fit");
@@ -85,10 +87,7 @@ fn main() {
             results.print(batch, workers);
         }
     }
-    if let Some(record) = &options.record {
-        std::fs::write(record, results.json()).expect("the record can be written");
-        println!("wrote {record}");
-    }
+    arguments.deliver(&results.json());
 }
 
 fn check(runtime: &mut dyn Runtime, layers: &[FloatLayer], windows: &[Vec<i32>], error_max: f64) {
@@ -101,17 +100,8 @@ fn check(runtime: &mut dyn Runtime, layers: &[FloatLayer], windows: &[Vec<i32>],
 }
 
 impl Options {
-    fn read() -> Self {
-        let arguments: Vec<String> = std::env::args().collect();
-        let value = |name: &str| {
-            let place = arguments.iter().position(|argument| argument == name)?;
-            arguments.get(place + 1).cloned()
-        };
-        let number = |name: &str, default: f64| value(name).map_or(default, |text| text.parse().expect("a number"));
-        Self {
-            rounds: number("--rounds", 9.0) as usize,
-            time: Duration::from_secs_f64(number("--seconds", 0.5)),
-            record: value("--record"),
-        }
+    fn of(arguments: &Arguments) -> Self {
+        let seconds = arguments.value("--seconds").map_or(0.5, |text| text.parse().expect("a number"));
+        Self { rounds: arguments.number("--rounds", 9), time: Duration::from_secs_f64(seconds) }
     }
 }

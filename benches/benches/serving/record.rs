@@ -1,8 +1,9 @@
 //! What was measured: medians, ratios, and the record of a machine.
 
 use std::collections::BTreeMap;
-use std::process::Command;
 
+use hygeia_benches::measure::Sorted;
+use hygeia_benches::record;
 use hygeia_inference::ModelPackage;
 use serde_json::{Value, json};
 
@@ -74,19 +75,8 @@ impl Results {
     /// The record, without the state of the machine, which a person knows.
     pub fn json(&self) -> String {
         let runs: serde_json::Map<String, Value> = self.runs.iter().map(|(&key, runs)| entry(key, runs)).collect();
-        let record = json!({
-            "date": said(Command::new("date").args(["-u", "+%F"])),
-            "command": "cargo xtask bench serving --record FILE",
-            "profile": "dev (optimised; see the workspace manifest)",
-            "machine": { "cpu": processor(), "cores": std::thread::available_parallelism().map_or(0, usize::from),
-                         "load_average": std::fs::read_to_string("/proc/loadavg").unwrap_or_default().trim() },
-            "model": self.model,
-            "method": self.method,
-            "run": runs,
-        });
-        let mut text = serde_json::to_string_pretty(&record).expect("it is JSON");
-        text.push('\n');
-        text
+        let figures = json!({ "model": self.model, "method": self.method, "run": runs });
+        record::text("cargo xtask bench serving --record FILE", json!({}), figures)
     }
 }
 
@@ -119,28 +109,12 @@ impl Summary {
             let call_s = windows_at_once / m.windows_per_second;
             windows_at_once / (call_s - m.overhead_s).max(call_s / 10.0)
         };
-        let sorted = |value: &dyn Fn(&Measured) -> f64| {
-            let mut values: Vec<f64> = measured.iter().map(value).collect();
-            values.sort_by(f64::total_cmp);
-            values
-        };
-        let all = sorted(&|m| m.windows_per_second);
+        let all = Sorted::new(measured.iter().map(|m| m.windows_per_second));
         Self {
-            windows_per_second: all[all.len() / 2],
-            windows_per_second_bare: sorted(&bare)[all.len() / 2],
-            least: all[0],
-            most: all[all.len() - 1],
+            windows_per_second: all.median(),
+            windows_per_second_bare: Sorted::new(measured.iter().map(bare)).median(),
+            least: all.least(),
+            most: all.most(),
         }
     }
-}
-
-fn processor() -> String {
-    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let line = info.lines().find(|line| line.starts_with("model name"));
-    line.and_then(|line| line.split(": ").nth(1)).unwrap_or("unknown").to_owned()
-}
-
-fn said(command: &mut Command) -> String {
-    let output = command.output().map(|output| output.stdout).unwrap_or_default();
-    String::from_utf8_lossy(&output).trim().to_owned()
 }

@@ -11,17 +11,17 @@
 //! ```
 
 mod chain;
-mod models;
 mod process;
 mod record;
 mod worker;
 
 use std::path::{Path, PathBuf};
 
+use hygeia_benches::Arguments;
+use hygeia_benches::models::{MODELS, Model};
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 
-use models::{MODELS, Model};
 use process::Prover;
 use record::{Results, Row};
 
@@ -31,34 +31,20 @@ const AUDITS: [(&str, usize); 3] = [(MODELS[0], 256), (MODELS[0], 1024), (MODELS
 struct Options {
     runs: usize,
     threads: usize,
-    json: bool,
-    record: Option<String>,
 }
 
 fn main() {
-    let arguments = Arguments(std::env::args().collect());
+    let arguments = Arguments::read();
     if let Some(work) = arguments.value("--worker") {
         let model = Model::named(&arguments.value("--model").expect("a model"));
         let folder = PathBuf::from(arguments.value("--folder").expect("a folder"));
         let work = worker::Work::read(&work);
         return worker::run(&model, &work, &folder, arguments.number("--threads", 0)).expect("the worker works");
     }
-    let options = Options {
-        runs: arguments.number("--runs", 5),
-        threads: arguments.number("--threads", 0),
-        json: arguments.0.iter().any(|argument| argument == "--json"),
-        record: arguments.value("--record"),
-    };
+    let options = Options { runs: arguments.number("--runs", 5), threads: arguments.number("--threads", 0) };
     let results = measure(&options);
-    if options.json {
-        println!("{}", results.json());
-    } else {
+    if !arguments.deliver(&results.json()) {
         results.print();
-    }
-    if let Some(path) = &options.record {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
-        std::fs::write(&path, results.json()).expect("the record can be written");
-        eprintln!("wrote {}", path.display());
     }
 }
 
@@ -91,18 +77,4 @@ fn measure(options: &Options) -> Results {
         }
     }
     results
-}
-
-/// Flags of the command line. Those of cargo's own are passed over.
-struct Arguments(Vec<String>);
-
-impl Arguments {
-    fn value(&self, name: &str) -> Option<String> {
-        let place = self.0.iter().position(|argument| argument == name)?;
-        self.0.get(place + 1).cloned()
-    }
-
-    fn number(&self, name: &str, default: usize) -> usize {
-        self.value(name).map_or(default, |text| text.parse().expect("a number"))
-    }
 }

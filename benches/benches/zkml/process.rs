@@ -4,18 +4,9 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
+use hygeia_benches::measure::Took;
+use hygeia_benches::models::{Model, ONE};
 use serde_json::{Value, json};
-
-use super::models::{Model, ONE};
-
-/// One proof.
-#[derive(Clone, Copy)]
-pub struct Proved {
-    /// CPU seconds, all threads.
-    pub cpu_s: f64,
-    /// Seconds on the clock.
-    pub wall_s: f64,
-}
 
 /// A running prover.
 pub struct Prover {
@@ -27,7 +18,7 @@ pub struct Prover {
     /// What it said of its last proof.
     pub last: Value,
     /// All proofs but the first, which warms caches.
-    pub proofs: Vec<Proved>,
+    pub proofs: Vec<Took>,
 }
 
 impl Prover {
@@ -81,7 +72,7 @@ impl Prover {
         let floats: Vec<f64> = window.iter().map(|&feature| f64::from(feature) / f64::from(ONE)).collect();
         self.last = self.ask(&json!({ "prove": floats }));
         let number = |name: &str| self.last[name].as_f64().expect("a number");
-        let proved = Proved { cpu_s: number("cpu_s"), wall_s: number("wall_s") };
+        let proved = Took { cpu_s: number("cpu_s"), wall_s: number("wall_s") };
         if is_counted {
             self.proofs.push(proved);
         }

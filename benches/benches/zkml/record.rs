@@ -1,13 +1,13 @@
 //! Medians, ratios, the table and the record of a machine.
 
-use std::process::Command;
-
+use hygeia_benches::measure::{Sorted, rounded};
+use hygeia_benches::models::MODELS;
+use hygeia_benches::record;
 use serde_json::{Value, json};
 
 use super::Options;
 use super::chain::Verification;
-use super::models::MODELS;
-use super::process::{Proved, Prover};
+use super::process::Prover;
 
 /// What one prover of ours cost on one model.
 pub struct Row {
@@ -44,16 +44,16 @@ impl Row {
         peer_cpu_s: f64,
     ) -> Self {
         let windows = kind.parse().unwrap_or(1);
-        let cpu = sorted(&prover.proofs, |proof| proof.cpu_s);
-        let cpu_s = cpu[cpu.len() / 2];
+        let cpu = Sorted::new(prover.proofs.iter().map(|proof| proof.cpu_s));
+        let cpu_s = cpu.median();
         Self {
             model,
             windows,
             kind: if windows > 1 { format!("audit of {windows}") } else { format!("alert, {kind}") },
             cpu_s,
-            cpu_s_least: cpu[0],
-            cpu_s_most: cpu[cpu.len() - 1],
-            wall_s: sorted(&prover.proofs, |proof| proof.wall_s)[prover.proofs.len() / 2],
+            cpu_s_least: cpu.least(),
+            cpu_s_most: cpu.most(),
+            wall_s: Sorted::new(prover.proofs.iter().map(|proof| proof.wall_s)).median(),
             peak_mb: prover.peak_mb(),
             about: prover.about.clone(),
             last: prover.last.clone(),
@@ -106,8 +106,8 @@ impl Results {
 
     /// Notes EZKL's figures on a model, and gives its median CPU seconds.
     pub fn add_ezkl(&mut self, model: &'static str, prover: &mut Prover) -> f64 {
-        let cpu = sorted(&prover.proofs, |proof| proof.cpu_s);
-        let median = cpu[cpu.len() / 2];
+        let cpu = Sorted::new(prover.proofs.iter().map(|proof| proof.cpu_s));
+        let median = cpu.median();
         let peak_mb = prover.peak_mb();
         let value = json!({
             "version": prover.about["ezkl"],
@@ -115,9 +115,9 @@ impl Results {
             "rows": prover.about["rows"],
             "setup_cpu_s": prover.about["setup_cpu_s"],
             "cpu_s": rounded(median, 3),
-            "cpu_s_least": rounded(cpu[0], 3),
-            "cpu_s_most": rounded(cpu[cpu.len() - 1], 3),
-            "wall_s": rounded(sorted(&prover.proofs, |proof| proof.wall_s)[cpu.len() / 2], 3),
+            "cpu_s_least": rounded(cpu.least(), 3),
+            "cpu_s_most": rounded(cpu.most(), 3),
+            "wall_s": rounded(Sorted::new(prover.proofs.iter().map(|proof| proof.wall_s)).median(), 3),
             "peak_mb": rounded(peak_mb, 1),
             "key_bytes": prover.about["key_bytes"],
             "proof_bytes": prover.last["proof_bytes"],
@@ -159,46 +159,20 @@ impl Results {
         let of =
             |kind: &str| self.rows.iter().find(|row| row.model == MODELS[0] && row.kind == kind).expect("measured");
         let (alert, audit) = (of("alert, latency"), of("audit of 256"));
-        let record = json!({
+        let headline = json!({
             "alert_ratio_vs_ezkl_tuned": rounded(alert.ratio, 1),
             "audit_ratio_vs_ezkl_tuned": rounded(audit.ratio, 1),
             "gas_alert": alert.verification.gas,
             "gas_audit": audit.verification.gas,
             "contract_bytes": alert.verification.contract_bytes,
             "proof_bytes": alert.last["proof_bytes"],
-            "date": said(Command::new("date").args(["-u", "+%F"])),
-            "command": "cargo xtask bench zkml --json --record FILE",
-            "profile": "dev (optimised; see the workspace manifest)",
-            "machine": { "cpu": processor(), "cores": std::thread::available_parallelism().map_or(0, usize::from),
-                         "load_average": std::fs::read_to_string("/proc/loadavg").unwrap_or_default().trim() },
+        });
+        let of_ezkl = |(model, value): &(&str, Value)| json!({ "model": model, "figures": value });
+        let figures = json!({
             "method": self.method,
             "ours": self.rows.iter().map(Row::json).collect::<Vec<_>>(),
-            "ezkl_tuned": self.ezkl.iter().map(|(model, value)| json!({ "model": model, "figures": value })).collect::<Vec<_>>(),
+            "ezkl_tuned": self.ezkl.iter().map(of_ezkl).collect::<Vec<_>>(),
         });
-        let mut text = serde_json::to_string_pretty(&record).expect("it is JSON");
-        text.push('\n');
-        text
+        record::text("cargo xtask bench zkml --json --record FILE", headline, figures)
     }
-}
-
-fn sorted(proofs: &[Proved], value: impl Fn(&Proved) -> f64) -> Vec<f64> {
-    let mut values: Vec<f64> = proofs.iter().map(value).collect();
-    values.sort_by(f64::total_cmp);
-    assert!(!values.is_empty(), "at least one run is counted");
-    values
-}
-
-fn rounded(value: f64, digits: i32) -> f64 {
-    let scale = 10_f64.powi(digits);
-    (value * scale).round() / scale
-}
-
-fn said(command: &mut Command) -> String {
-    command.output().map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()
-}
-
-fn processor() -> String {
-    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let line = info.lines().find(|line| line.starts_with("model name"));
-    line.and_then(|line| line.split(": ").nth(1)).unwrap_or("unknown").to_owned()
 }

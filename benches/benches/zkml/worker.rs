@@ -6,15 +6,14 @@ use std::error::Error;
 use std::fs;
 use std::io::{BufRead, Write};
 use std::path::Path;
-use std::time::Instant;
 
+use hygeia_benches::measure::{measured, peak_mb};
+use hygeia_benches::models::Model;
 use hygeia_zkml::audit::{self, AuditBatch, AuditKeys, AuditPlan, AuditWindow};
 use hygeia_zkml::{EngineConfig, Goal, NativeEngine, Salt, contract, verify};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 use serde_json::{Value, json};
-
-use super::models::Model;
 
 const SCHEMA: [u8; 32] = [7; 32];
 
@@ -56,7 +55,9 @@ fn alerts(model: &Model, config: EngineConfig, folder: &Path) -> Result<(), Box<
         let (took, proof) = measured(|| engine.prove(&window, &salt))?;
         let (verified, ()) = measured(|| verify(key, &proof.bytes, &proof.public))?;
         fs::write(folder.join("calldata.bin"), contract::calldata(&proof.public, &proof.bytes))?;
-        Ok(json!({ "cpu_s": took.0, "wall_s": took.1, "verify_cpu_s": verified.0, "proof_bytes": proof.bytes.len() }))
+        Ok(
+            json!({ "cpu_s": took.cpu_s, "wall_s": took.wall_s, "verify_cpu_s": verified.cpu_s, "proof_bytes": proof.bytes.len() }),
+        )
     })
 }
 
@@ -73,7 +74,9 @@ fn audits(model: &Model, windows: usize, config: &EngineConfig, folder: &Path) -
         let (took, proof) = measured(|| keys.prove(&batch))?;
         let (verified, ()) = measured(|| audit::verify(keys.verifying_key(), &proof.bytes, &proof.public))?;
         fs::write(folder.join("calldata.bin"), audit::calldata(&proof.public, &proof.bytes))?;
-        Ok(json!({ "cpu_s": took.0, "wall_s": took.1, "verify_cpu_s": verified.0, "proof_bytes": proof.bytes.len() }))
+        Ok(
+            json!({ "cpu_s": took.cpu_s, "wall_s": took.wall_s, "verify_cpu_s": verified.cpu_s, "proof_bytes": proof.bytes.len() }),
+        )
     })
 }
 
@@ -92,29 +95,6 @@ fn answer(value: &Value) -> Result<(), Box<dyn Error>> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "@@{value}")?;
     Ok(out.flush()?)
-}
-
-/// CPU seconds of this process, all threads, and seconds on the clock.
-fn measured<T, E: Error + 'static>(work: impl FnOnce() -> Result<T, E>) -> Result<((f64, f64), T), Box<dyn Error>> {
-    let (cpu, wall) = (cpu_s()?, Instant::now());
-    let result = work()?;
-    Ok(((cpu_s()? - cpu, wall.elapsed().as_secs_f64()), result))
-}
-
-/// User and system time, to the nanosecond that the scheduler counts.
-fn cpu_s() -> Result<f64, Box<dyn Error>> {
-    let mut total_ns = 0.0;
-    for task in fs::read_dir("/proc/self/task")? {
-        let told = fs::read_to_string(task?.path().join("schedstat"))?;
-        total_ns += told.split_whitespace().next().ok_or("schedstat is empty")?.parse::<f64>()?;
-    }
-    Ok(total_ns / 1e9)
-}
-
-fn peak_mb() -> Result<f64, Box<dyn Error>> {
-    let status = fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM")).ok_or("no peak")?;
-    Ok(line.split_whitespace().nth(1).ok_or("no number")?.parse::<f64>()? / 1024.0)
 }
 
 /// Bytes of the folder's only file with this ending.

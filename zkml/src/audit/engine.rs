@@ -44,7 +44,7 @@ use crate::{
             start_pool,
         },
     },
-    prover::{Prover, ProverError},
+    prover::{Prover, ProverError, stock},
     statement::PublicInputs,
 };
 
@@ -230,6 +230,19 @@ impl AuditKeys {
     /// Proves a batch and verifies the proof before returning it. Blocks the calling thread until it is done, so an
     /// asynchronous caller gives it a blocking thread.
     pub fn prove(&self, batch: &AuditBatch) -> Result<AuditProof, AuditError> {
+        self.prove_by(batch, |witness, rng| self.write_proof(witness, rng))
+    }
+
+    /// [`Self::prove`] by halo2-axiom's own prover, which ours is measured against.
+    pub fn prove_by_stock(&self, batch: &AuditBatch) -> Result<AuditProof, AuditError> {
+        self.prove_by(batch, |witness, rng| self.write_stock_proof(witness, rng))
+    }
+
+    fn prove_by(
+        &self,
+        batch: &AuditBatch,
+        write: impl Fn(&Arc<Witness>, &mut ChaCha20Rng) -> Result<Vec<u8>, ProverError> + Sync,
+    ) -> Result<AuditProof, AuditError> {
         let slots = self.layout.plan.slots;
         match batch.len() {
             0 => return Err(AuditError::Empty),
@@ -240,17 +253,26 @@ impl AuditKeys {
             let mut rng = ChaCha20Rng::from_entropy();
             let witness = witness::fill(&self.layout, &self.network, batch.windows(), &mut rng)
                 .map_err(|(index, source)| AuditError::Window { index, source })?;
-            let columns = AuditColumns { layout: &self.layout, witness: &witness };
-            let public = witness.public();
-            let mut transcript: EvmTranscript<G1Affine, _, _, _> =
-                TranscriptWriterBuffer::<_, G1Affine, _>::init(Vec::with_capacity(self.verifying_key.proof_bytes()));
-            self.prover.prove(&columns, &public.instances(), &mut rng, &mut transcript)?;
-            let bytes = transcript.finalize();
-            let Witness { windows, tree, .. } = witness;
+            let (public, witness) = (witness.public(), Arc::new(witness));
+            let bytes = write(&witness, &mut rng)?;
+            let (windows, tree) = (witness.windows.clone(), witness.tree.clone());
             verify(&self.verifying_key, &bytes, &public).map_err(AuditError::SelfVerificationFailed)?;
             Ok(AuditProof { bytes, public, windows, tree })
         };
         catch_unwind(AssertUnwindSafe(|| self.pool.install(prove))).unwrap_or(Err(AuditError::Panicked))
+    }
+
+    fn write_proof(&self, witness: &Witness, rng: &mut ChaCha20Rng) -> Result<Vec<u8>, ProverError> {
+        let columns = AuditColumns { layout: &self.layout, witness };
+        let mut transcript: EvmTranscript<G1Affine, _, _, _> =
+            TranscriptWriterBuffer::<_, G1Affine, _>::init(Vec::with_capacity(self.verifying_key.proof_bytes()));
+        self.prover.prove(&columns, &witness.public().instances(), rng, &mut transcript)?;
+        Ok(transcript.finalize())
+    }
+
+    fn write_stock_proof(&self, witness: &Arc<Witness>, rng: &mut ChaCha20Rng) -> Result<Vec<u8>, ProverError> {
+        let circuit = AuditCircuit::with_witness(Arc::clone(&self.layout), Arc::clone(witness));
+        stock::prove(self.srs.params(), self.prover.key(), circuit, &witness.public().instances(), rng)
     }
 }
 

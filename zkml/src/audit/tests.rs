@@ -58,6 +58,14 @@ fn a_proof_says_what_the_reference_says_of_every_window() {
     is_send_and_sync(&*KEYS);
 }
 
+/// What the columns hold and what synthesis writes is one.
+#[test]
+fn the_stock_prover_proves_the_same_batch() {
+    let proof = KEYS.prove_by_stock(&batch(1, 50)).unwrap();
+    assert_eq!((proof.public, proof.bytes.len()), (PROOF.public, PROOF.bytes.len()));
+    assert_eq!(verify(KEYS.verifying_key(), &proof.bytes, &proof.public), Ok(()));
+}
+
 #[test]
 fn every_tampered_twin_is_rejected() {
     let refused = |bytes: &[u8], public: &AuditPublic| verify(KEYS.verifying_key(), bytes, public).unwrap_err();

@@ -11,6 +11,7 @@
 mod opening;
 mod program;
 pub(crate) mod quotient;
+pub(crate) mod stock;
 mod transcript;
 
 #[cfg(test)]
@@ -88,6 +89,9 @@ pub enum ProverError {
     /// A kernel refused its input.
     #[error("prover: a kernel refused its input")]
     Kernel(#[from] KernelError),
+    /// halo2-axiom's own prover refused the witness.
+    #[error("prover: halo2-axiom's own prover refused the witness")]
+    Stock,
     /// The transcript could not be written.
     #[error("prover: the transcript could not be written")]
     Transcript,

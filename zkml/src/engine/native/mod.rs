@@ -41,7 +41,7 @@ use crate::{
         plan::{Goal, Plan, PlanError, Shape},
         witness::{self, AlertColumns, Witness, WitnessError},
     },
-    prover::{Freedom, Prover, ProverError},
+    prover::{Freedom, Prover, ProverError, stock},
     statement::{PublicInputs, Salt},
 };
 use file::{Magic, Sealed};
@@ -207,10 +207,25 @@ impl NativeEngine {
     /// Proves one window and verifies the proof before returning it. Blocks the calling thread until it is done, so an
     /// asynchronous caller gives it a blocking thread.
     pub fn prove(&self, features: &[i32], salt: &Salt) -> Result<Proof, ProveError> {
+        self.prove_by(features, salt, |witness, rng| self.write_proof(&witness, rng))
+    }
+
+    /// [`Self::prove`] by halo2-axiom's own prover, which ours is measured against.
+    pub fn prove_by_stock(&self, features: &[i32], salt: &Salt) -> Result<Proof, ProveError> {
+        self.prove_by(features, salt, |witness, rng| self.write_stock_proof(witness, rng))
+    }
+
+    fn prove_by(
+        &self,
+        features: &[i32],
+        salt: &Salt,
+        write: impl Fn(Witness, &mut ChaCha20Rng) -> Result<Vec<u8>, ProverError> + Sync,
+    ) -> Result<Proof, ProveError> {
         let prove = || -> Result<Proof, ProveError> {
             let mut rng = ChaCha20Rng::from_entropy();
             let witness = witness::fill(&self.layout, &self.network, features, salt, &mut rng)?;
-            let (bytes, public) = (self.write_proof(&witness, &mut rng)?, witness.public);
+            let public = witness.public;
+            let bytes = write(witness, &mut rng)?;
             verify(&self.verifying_key, &bytes, &public).map_err(ProveError::SelfVerificationFailed)?;
             Ok(Proof { bytes, public })
         };
@@ -224,6 +239,12 @@ impl NativeEngine {
             TranscriptWriterBuffer::<_, G1Affine, _>::init(Vec::with_capacity(self.verifying_key.proof_bytes()));
         self.prover.prove(&columns, &witness.public.instances(), freedom, &mut transcript)?;
         Ok(transcript.finalize())
+    }
+
+    fn write_stock_proof(&self, witness: Witness, rng: &mut ChaCha20Rng) -> Result<Vec<u8>, ProverError> {
+        let instances = witness.public.instances();
+        let circuit = AlertCircuit::with_witness(Arc::clone(&self.layout), witness);
+        stock::prove(self.srs.params(), self.prover.key(), circuit, &instances, rng)
     }
 }
 
