@@ -7,6 +7,8 @@
 
 // Threads of a block that adds up points.
 #define POINT_THREADS 128
+// Threads of a block that sums shares: of blocks this small, a multiprocessor's registers hold fourteen warps.
+#define SHARE_THREADS 64
 
 // The digits of the smaller of s and r - s, from the lowest on, between -2^(bits - 1) and 2^(bits - 1).
 struct Digits {
@@ -142,13 +144,13 @@ __device__ __forceinline__ void sum_share(const Source& source, u32 count, u32 s
     }
 }
 
-extern "C" __global__ void __launch_bounds__(POINT_THREADS, 4)
+extern "C" __global__ void __launch_bounds__(SHARE_THREADS)
     msm_sum_points(Sum* buckets, u32* part_buckets, Sum* part_sums, const uint2* entries, const Affine* table, u32 count,
                    u32 share) {
     sum_share(Points{entries, table}, count, share, buckets, part_buckets, part_sums);
 }
 
-extern "C" __global__ void __launch_bounds__(POINT_THREADS, 4)
+extern "C" __global__ void __launch_bounds__(SHARE_THREADS)
     msm_sum_parts(Sum* buckets, u32* part_buckets, Sum* part_sums, const u32* in_buckets, const Sum* in_sums, u32 count,
                   u32 share) {
     sum_share(Parts{in_buckets, in_sums}, count, share, buckets, part_buckets, part_sums);

@@ -4,7 +4,7 @@
 //! This crate never runs in the product, and never needs CUDA. It needs a C++ compiler (`c++`, or the one named by `CXX`).
 
 use std::{
-    alloc::{Layout, alloc, dealloc},
+    alloc::{Layout, alloc, dealloc, handle_alloc_error},
     collections::HashMap,
     env,
     ffi::c_void,
@@ -13,7 +13,10 @@ use std::{
     path::{Path, PathBuf},
     process::{self, Command},
     ptr::NonNull,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
 };
 
 use hygeia_gpu_kernels::{
@@ -36,6 +39,8 @@ const STALE: u8 = 0xa5;
 pub struct Emulator {
     /// Where compiled kernels are kept.
     folder: PathBuf,
+    /// Memory that may still be taken.
+    left: Arc<AtomicUsize>,
 }
 
 /// The kernels on the processor.
@@ -45,6 +50,8 @@ pub type EmulatedAccelerator = CudaAccelerator<Emulator>;
 pub struct HostMemory {
     start: NonNull<u8>,
     bytes: usize,
+    /// Of the device, to give back to.
+    left: Arc<AtomicUsize>,
 }
 
 /// Compiled kernels.
@@ -64,13 +71,18 @@ pub fn accelerator() -> Result<EmulatedAccelerator, KernelError> {
 }
 
 impl Emulator {
-    /// Keeps compiled kernels beside this executable.
+    /// A device with as much memory as the processor has.
     pub fn new() -> Result<Self, KernelError> {
+        Self::with_memory(usize::MAX)
+    }
+
+    /// A device with so much memory. Compiled kernels are kept beside this executable.
+    pub fn with_memory(bytes: usize) -> Result<Self, KernelError> {
         let failed = |_| KernelError::Device { operation: "find this executable", code: 0 };
         let executable = env::current_exe().map_err(failed)?;
         let folder = executable.parent().unwrap_or(Path::new(".")).join("emulated-kernels");
         fs::create_dir_all(&folder).map_err(|_| KernelError::Device { operation: "make a folder", code: 0 })?;
-        Ok(Self { folder })
+        Ok(Self { folder, left: Arc::new(AtomicUsize::new(bytes)) })
     }
 
     /// Compiles a library, unless the same text was compiled before.
@@ -113,12 +125,14 @@ impl Device for Emulator {
     fn allocate(&self, bytes: usize) -> Result<HostMemory, KernelError> {
         let refused = KernelError::Memory { bytes };
         let layout = layout(bytes).ok_or(refused.clone())?;
+        let take = |left: usize| left.checked_sub(bytes);
+        self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).map_err(|_| refused)?;
         // SAFETY: the layout has a size above zero.
         let start = unsafe { alloc(layout) };
-        let start = NonNull::new(start).ok_or(refused)?;
+        let start = NonNull::new(start).unwrap_or_else(|| handle_alloc_error(layout));
         // SAFETY: the memory was just allocated, with this size.
         unsafe { start.write_bytes(STALE, bytes) };
-        Ok(HostMemory { start, bytes })
+        Ok(HostMemory { start, bytes, left: Arc::clone(&self.left) })
     }
 
     fn write(&self, memory: &mut HostMemory, bytes: &[u8]) -> Result<(), KernelError> {
@@ -207,6 +221,7 @@ unsafe impl Sync for HostMemory {}
 impl Drop for HostMemory {
     fn drop(&mut self) {
         let layout = layout(self.bytes).expect("the layout was good when the memory was allocated");
+        self.left.fetch_add(self.bytes, Ordering::Relaxed);
         // SAFETY: allocated with this layout, and dropped once.
         unsafe { dealloc(self.start.as_ptr(), layout) };
     }

@@ -47,3 +47,26 @@ impl Images {
         Some(self.folder.as_ref()?.join(format!("{}-{hash}.cubin", source.name)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_is_found_by_everything_that_it_depends_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let images = |architecture: &str, compiler| Images {
+            architecture: architecture.to_owned(),
+            compiler,
+            folder: Some(folder.path().to_owned()),
+        };
+        let (ours, source) = (images("sm_90", (13, 0)), Source::ntt());
+        assert_eq!(ours.kept(&source), None);
+        fs::write(ours.place(&source).unwrap(), b"code").unwrap();
+        assert_eq!(ours.kept(&source), Some(b"code".to_vec()));
+        assert_eq!(images("sm_80", (13, 0)).kept(&source), None);
+        assert_eq!(images("sm_90", (13, 1)).kept(&source), None);
+        assert_eq!(ours.kept(&Source::over_fields("ntt", "other", vec![])), None);
+        assert_eq!(Images { folder: None, ..ours }.kept(&source), None);
+    }
+}

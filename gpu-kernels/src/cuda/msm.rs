@@ -24,6 +24,8 @@ const DIGIT_BITS_MAX: u32 = 20;
 const ENTRIES_MAX: usize = 1 << 27;
 /// Threads of a block that adds points, as the kernels declare.
 const POINT_BLOCK: u32 = 128;
+/// Threads of a block that sums shares, as the kernels declare.
+const SHARE_BLOCK: u32 = 64;
 /// Points in a thread's share, at most: more threads than a large device holds, and few sums left over.
 const SHARE_MAX: usize = 64;
 /// Points in a share, at least. A list must become shorter by it: two sums are left of a share.
@@ -189,7 +191,7 @@ impl<D: Device> Runtime<D> {
             sorted.count.into(),
             share.into(),
         ];
-        self.launch(&self.msm, "msm_sum_points", Shape::cover(threads, POINT_BLOCK, 1), &arguments)?;
+        self.launch(&self.msm, "msm_sum_points", Shape::cover(threads, SHARE_BLOCK, 1), &arguments)?;
         // A single thread has no neighbours, and leaves nothing.
         while threads > 1 {
             let count = 2 * threads;
@@ -204,7 +206,7 @@ impl<D: Device> Runtime<D> {
                 count.into(),
                 SHARE_MIN.into(),
             ];
-            self.launch(&self.msm, "msm_sum_parts", Shape::cover(threads, POINT_BLOCK, 1), &arguments)?;
+            self.launch(&self.msm, "msm_sum_parts", Shape::cover(threads, SHARE_BLOCK, 1), &arguments)?;
             parts = next;
         }
         Ok(())
@@ -240,8 +242,9 @@ fn point(sum: &[Fq]) -> G1 {
 }
 
 /// Bits of a digit: what costs least for random scalars, in multiplications of the base field. A point costs ten for each
-/// window, a bucket two additions of fourteen and its part in a multiplication.
+/// window. A bucket costs two additions of fourteen and its part in a multiplication, some fifty; few threads share that work, so
+/// it is counted as more.
 fn digit_bits(points: usize) -> u32 {
-    let cost = |bits: u32| 10 * points * SCALAR_BITS.div_ceil(bits) as usize + 50 * (1 << (bits - 1));
+    let cost = |bits: u32| 10 * points * SCALAR_BITS.div_ceil(bits) as usize + 80 * (1 << (bits - 1));
     (4..=DIGIT_BITS_MAX).min_by_key(|&bits| cost(bits)).expect("the range is not empty")
 }

@@ -231,3 +231,24 @@ fn twiddles<D: Device>(runtime: &Runtime<D>, root: Fr, log_n: u32) -> Result<Vec
 fn replace<D: Device>(vectors: &mut [Vector<D>], values: Vec<Vector<D>>) {
     vectors.iter_mut().zip(values).for_each(|(vector, values)| *vector = values);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passes_cover_every_size_and_fit_their_block() {
+        for log_n in 0..=LOG_N_MAX {
+            let passes = passes(log_n);
+            assert_eq!(passes.iter().sum::<u32>(), log_n);
+            let mut first = 0;
+            for &stages in &passes {
+                let lanes = log_lanes(log_n, first, stages);
+                assert!(stages <= STAGES_MAX && stages + lanes <= LOG_TILE_MAX.min(log_n));
+                // Lanes are neighbours: a later pass has at most as many as there are low bits.
+                assert!(first == 0 || lanes <= first);
+                first += stages;
+            }
+        }
+    }
+}
