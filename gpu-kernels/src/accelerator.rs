@@ -135,6 +135,34 @@ pub enum KernelError {
     /// A coset was to be shifted by zero.
     #[error("coset: the shift is zero")]
     ZeroShift,
+    /// The device has too little memory left.
+    #[error("device: no memory for {bytes} bytes")]
+    Memory {
+        /// How much was asked for.
+        bytes: usize,
+    },
+    /// The device or its driver failed.
+    #[error("device: {operation} failed ({code})")]
+    Device {
+        /// What was being done.
+        operation: &'static str,
+        /// What the driver said, in its own code.
+        code: i32,
+    },
+    /// A library that the device needs is not on this machine.
+    #[error("device: no {library} on this machine")]
+    Missing {
+        /// The library.
+        library: &'static str,
+    },
+    /// Kernels could not be compiled for the device.
+    #[error("device: the kernels of {name} could not be compiled: {log}")]
+    Compile {
+        /// Which kernels.
+        name: &'static str,
+        /// What the compiler said. Sources hold no data, so neither does this.
+        log: String,
+    },
 }
 
 impl KernelError {

@@ -7,12 +7,14 @@
 
 pub mod accelerator;
 pub mod cpu;
+pub mod cuda;
 pub mod device;
 pub mod poseidon;
 pub mod program;
 
 pub use accelerator::{Accelerator, KernelError};
 pub use cpu::{CpuAccelerator, FixedBases, Transform};
+pub use cuda::CudaAccelerator;
 pub use device::{DeviceKind, DeviceReport, discover};
 pub use halo2curves_axiom::bn256::{Fr, G1, G1Affine};
 pub use program::{Columns, RowProgram};

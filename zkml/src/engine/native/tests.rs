@@ -1,6 +1,7 @@
 //! Real proofs and their tampered twins; key files sound, damaged and of somebody else.
 
 mod convolution;
+mod device;
 mod free;
 mod hiding;
 mod stock;
