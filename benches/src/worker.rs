@@ -9,7 +9,7 @@ use std::path::Path;
 
 use hygeia_zkml::audit::{self, AuditBatch, AuditKeys, AuditPlan, AuditWindow};
 use hygeia_zkml::engine::{Engine as _, ezkl};
-use hygeia_zkml::{EngineConfig, EzklConfig, EzklEngine, Goal, NativeEngine, Salt, contract, verify};
+use hygeia_zkml::{EngineConfig, EzklConfig, EzklEngine, Goal, NativeEngine, Placement, Salt, contract, verify};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 use serde_json::{Value, json};
@@ -55,9 +55,11 @@ pub fn worked(arguments: &Arguments) -> bool {
 /// Makes or opens keys in a folder, then proves as often as it is asked to.
 fn run(model: &Model, work: &Work, folder: &Path, threads: usize) -> Result<(), Box<dyn Error>> {
     match work {
-        Work::Alert(goal) => alerts(model, EngineConfig { threads, goal: *goal }, folder),
+        Work::Alert(goal) => alerts(model, EngineConfig { threads, goal: *goal, placement: Placement::Cpu }, folder),
         Work::Ezkl => ezkl(model, threads, folder),
-        Work::Audit(windows) => audits(model, *windows, &EngineConfig { threads, goal: Goal::Latency }, folder),
+        Work::Audit(windows) => {
+            audits(model, *windows, &EngineConfig { threads, goal: Goal::Latency, placement: Placement::Cpu }, folder)
+        }
     }
 }
 

@@ -166,6 +166,11 @@ pub enum KernelError {
 }
 
 impl KernelError {
+    /// Whether it was the device that failed, so that another may do better.
+    pub fn is_of_device(&self) -> bool {
+        matches!(self, Self::Memory { .. } | Self::Device { .. } | Self::Missing { .. } | Self::Compile { .. })
+    }
+
     /// Refuses a vector of another length.
     pub(crate) fn unless_length(operation: &'static str, expected: usize, actual: usize) -> Result<(), Self> {
         if expected == actual { Ok(()) } else { Err(Self::Length { operation, expected, actual }) }

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use halo2curves_axiom::{
     ff::Field,
-    group::{Curve, Group, prime::PrimeCurveAffine},
+    group::{Curve, prime::PrimeCurveAffine},
 };
 use hygeia_gpu_emulator::{EmulatedAccelerator, Emulator};
 use hygeia_gpu_kernels::{Accelerator, CpuAccelerator, CudaAccelerator, Fr, G1, G1Affine, KernelError};

@@ -23,6 +23,8 @@ pub use engine::{
     ezkl::{EzklConfig, EzklEngine, EzklError},
     native::{EngineConfig, NativeEngine, Srs, SrsError, VerifyingKeyFile, local_chain, verify},
 };
+pub use hygeia_gpu_kernels::cuda::DriverConfig as CudaConfig;
+pub use prover::Placement;
 pub use statement::{Commitment, CommitmentScheme, PublicInputs, Salt, StatementError, commit};
 
 /// Identifies proof system, curve, opening scheme, transcript and statement version; registries store its Keccak hash.

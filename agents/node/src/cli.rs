@@ -309,6 +309,13 @@ pub struct ProverArgs {
     /// Seconds that a scored window waits for others before its audit batch closes, full or not.
     #[arg(long, env = "HYGEIA_AUDIT_WAIT_S", default_value_t = 900)]
     pub audit_wait_s: u64,
+    /// Where proofs are made: `cpu`, or `cuda`, `cuda:0`, `cuda:1`… for a CUDA device. Every proof is verified before it
+    /// leaves, and a device that fails is stood in for by the processor.
+    #[arg(long, env = "HYGEIA_DEVICE", default_value = "cpu", value_parser = device)]
+    pub device: ProofDevice,
+    /// Device memory to take at most, in MiB; all of it when absent.
+    #[arg(long, env = "HYGEIA_DEVICE_MEMORY_MIB")]
+    pub device_memory_mib: Option<usize>,
     /// Prove alerts only, and leave the audits to another prover.
     #[arg(long, env = "HYGEIA_NO_AUDIT")]
     pub no_audit: bool,
@@ -339,6 +346,40 @@ impl EzklArgs {
     pub fn of_tools(tools: &Path) -> Self {
         let ezkl_memory_mib = const { std::num::NonZeroU32::new(4096).unwrap() };
         Self { ezkl_python: tools.join("venv/bin/python"), ezkl_memory_mib, ezkl_gpu: false }
+    }
+}
+
+/// Where proofs are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProofDevice {
+    /// On the processor.
+    Cpu,
+    /// On the CUDA device with this number.
+    Cuda(usize),
+}
+
+/// Reads where proofs are made.
+fn device(text: &str) -> Result<ProofDevice, String> {
+    let number = match text.split_once(':') {
+        None if text == "cpu" => return Ok(ProofDevice::Cpu),
+        None if text == "cuda" => Some(0),
+        Some(("cuda", number)) => number.parse().ok(),
+        _ => None,
+    };
+    number.map(ProofDevice::Cuda).ok_or_else(|| "`cpu`, `cuda` or `cuda:NUMBER` is needed".to_owned())
+}
+
+impl ProverArgs {
+    /// Where proofs are made, and how. Compiled kernels are kept beside the keys, which are as precious.
+    pub fn placement(&self) -> hygeia_zkml::Placement {
+        match self.device {
+            ProofDevice::Cpu => hygeia_zkml::Placement::Cpu,
+            ProofDevice::Cuda(ordinal) => hygeia_zkml::Placement::Cuda(hygeia_zkml::CudaConfig {
+                ordinal,
+                image_folder: Some(self.keys_dir.join("kernels")),
+                memory_bytes_max: self.device_memory_mib.map(|mib| mib << 20),
+            }),
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use hygeia_inference::IntegerNetwork;
 use hygeia_inference::package::ModelPackage;
+use hygeia_zkml::Placement;
 use hygeia_zkml::audit::plan::K_MAX;
 use hygeia_zkml::audit::{AuditKeys, AuditPlan, AuditPlanError, AuditVerifyingKey};
 use hygeia_zkml::engine::Engine as _;
@@ -30,16 +31,18 @@ pub struct KeySettings {
     pub threads: usize,
     /// Reference string and goal.
     pub circuit: CircuitArgs,
+    /// Where proofs are made.
+    pub placement: Placement,
 }
 
 impl KeySettings {
     /// Keys from the development string.
     pub fn development(keys_dir: &Path, threads: usize) -> Self {
-        Self { keys_dir: keys_dir.to_owned(), threads, circuit: CircuitArgs::default() }
+        Self { keys_dir: keys_dir.to_owned(), threads, circuit: CircuitArgs::default(), placement: Placement::Cpu }
     }
 
     fn config(&self) -> EngineConfig {
-        EngineConfig { threads: self.threads, goal: self.circuit.goal.into() }
+        EngineConfig { threads: self.threads, goal: self.circuit.goal.into(), placement: self.placement.clone() }
     }
 }
 
@@ -160,7 +163,12 @@ pub fn audit_verifying_key(keys_dir: &Path, circuit: &[u8; 32]) -> Result<AuditV
 /// `hygeia keys`: makes the keys and says what they are.
 pub async fn command(args: &KeysArgs) -> Result<()> {
     let model = models::load(args.model.as_deref())?;
-    let settings = KeySettings { keys_dir: args.keys_dir.clone(), threads: 0, circuit: args.circuit.clone() };
+    let settings = KeySettings {
+        keys_dir: args.keys_dir.clone(),
+        threads: 0,
+        circuit: args.circuit.clone(),
+        placement: Placement::Cpu,
+    };
     if settings.circuit.srs.is_none() {
         eprintln!(
             "No --srs: the keys come from the development reference string. Its secret is public, so whoever likes can prove \

@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use hygeia_inference::package::ModelPackage;
 use hygeia_inference::schema::ClinicalState;
+use hygeia_zkml::Placement;
 use hygeia_zkml::audit::{self, AuditBatch, AuditKeys, AuditReceipt, AuditWindow};
 use hygeia_zkml::engine::Engine;
 use hygeia_zkml::engine::native::{EngineConfig, NativeEngine};
@@ -46,7 +47,12 @@ fn of_alerts(args: &GenVerifierArgs, model: &ModelPackage, scratch: &Path) -> Re
 }
 
 fn of_ezkl(args: &GenVerifierArgs, model: &ModelPackage, scratch: &Path) -> Result<()> {
-    let settings = KeySettings { keys_dir: scratch.to_owned(), threads: 0, circuit: args.circuit.clone() };
+    let settings = KeySettings {
+        keys_dir: scratch.to_owned(),
+        threads: 0,
+        circuit: args.circuit.clone(),
+        placement: Placement::Cpu,
+    };
     let engine = engines::open_ezkl_blocking(model, &settings, &args.ezkl)?;
     write(&args.out, engine.contract())?;
     match &args.proof {

@@ -15,7 +15,7 @@ use hygeia_benches::measure::{Sorted, Took, measured, rounded};
 use hygeia_benches::models::{MODELS, Model};
 use hygeia_benches::record;
 use hygeia_zkml::audit::{AuditBatch, AuditKeys, AuditPlan, AuditWindow};
-use hygeia_zkml::{EngineConfig, Goal, NativeEngine, Salt};
+use hygeia_zkml::{EngineConfig, Goal, NativeEngine, Placement, Salt};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 use serde_json::{Value, json};
@@ -60,12 +60,12 @@ fn measure(runs: usize, threads: usize) -> Result<Vec<Pair>, Box<dyn Error>> {
         let model = Model::named(name);
         for (kind, goal) in GOALS {
             eprintln!("{name}: {kind}");
-            pairs.push(alerts(&model, kind, EngineConfig { threads, goal }, runs)?);
+            pairs.push(alerts(&model, kind, EngineConfig { threads, goal, placement: Placement::Cpu }, runs)?);
         }
     }
     let model = Model::named(MODELS[0]);
     eprintln!("{}: audit of {AUDIT}", model.name);
-    pairs.push(audits(&model, EngineConfig { threads, goal: Goal::Latency }, runs)?);
+    pairs.push(audits(&model, EngineConfig { threads, goal: Goal::Latency, placement: Placement::Cpu }, runs)?);
     Ok(pairs)
 }
 

@@ -41,7 +41,7 @@ pub struct Driver {
 }
 
 /// How to open a device.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DriverConfig {
     /// Number of the device in the driver's order.
     pub ordinal: usize,

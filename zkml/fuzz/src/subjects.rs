@@ -9,7 +9,8 @@ use hygeia_zkml::{
 };
 use tempfile::TempDir;
 
-pub const CONFIG: EngineConfig = EngineConfig { threads: 2, goal: Goal::Latency };
+pub const CONFIG: EngineConfig =
+    EngineConfig { threads: 2, goal: Goal::Latency, placement: hygeia_zkml::Placement::Cpu };
 pub const SCHEMA: [u8; 32] = [7; 32];
 /// Bytes in front of a sealed file's content.
 pub const ENVELOPE_BYTES: usize = 50;

@@ -12,9 +12,8 @@ use halo2_axiom::{
     halo2curves::bn256::{Bn256, G1Affine},
     plonk::{ProvingKey, keygen_pk, keygen_vk, verify_proof},
     poly::kzg::{commitment::KZGCommitmentScheme, multiopen::VerifierSHPLONK, strategy::SingleStrategy},
-    transcript::{TranscriptReadBuffer, TranscriptWriterBuffer},
+    transcript::TranscriptReadBuffer,
 };
-use hygeia_gpu_kernels::CpuAccelerator;
 use hygeia_inference::IntegerNetwork;
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
@@ -41,10 +40,10 @@ use crate::{
             EngineConfig, EngineError, KeyError, KeyPaths, Srs, SrsError,
             file::{Magic, Sealed},
             keys::{check_degree, check_proving_key},
-            start_pool,
+            place, start_pool,
         },
     },
-    prover::{Prover, ProverError, stock},
+    prover::{PlacedProver, ProverError, stock},
     statement::PublicInputs,
 };
 
@@ -119,7 +118,7 @@ pub struct AuditKeys {
     network: IntegerNetwork,
     layout: Arc<Layout>,
     srs: Srs,
-    prover: Prover,
+    prover: PlacedProver,
     verifying_key: AuditVerifyingKey,
     pool: rayon::ThreadPool,
 }
@@ -136,9 +135,7 @@ impl AuditKeys {
         let layout = Arc::new(Layout::new(plan.clone(), network, schema_hash)?);
         let srs = srs.trimmed(plan.k)?;
         let pool = start_pool(config)?;
-        let prover = pool.install(|| {
-            Prover::new(CpuAccelerator, generate_key(&layout, &srs)?, srs.params()).map_err(EngineError::from)
-        })?;
+        let prover = pool.install(|| place(generate_key(&layout, &srs)?, &srs, config))?;
         let circuit_hash = circuit_hash(network, schema_hash, plan);
         let verifying_key =
             AuditVerifyingKey::new(prover.key().get_vk().clone(), &srs, plan, circuit_hash, schema_hash);
@@ -168,8 +165,7 @@ impl AuditKeys {
             return Err(AuditKeyError::from(KeyError::Other("model, schema or reference string")).into());
         }
         let pool = start_pool(config)?;
-        let prover =
-            pool.install(|| Prover::new(CpuAccelerator, proving_key, srs.params())).map_err(EngineError::from)?;
+        let prover = pool.install(|| place(proving_key, &srs, config))?;
         Ok(Self { network: network.clone(), layout, srs, prover, verifying_key, pool })
     }
 
@@ -264,10 +260,7 @@ impl AuditKeys {
 
     fn write_proof(&self, witness: &Witness, rng: &mut ChaCha20Rng) -> Result<Vec<u8>, ProverError> {
         let columns = AuditColumns { layout: &self.layout, witness };
-        let mut transcript: EvmTranscript<G1Affine, _, _, _> =
-            TranscriptWriterBuffer::<_, G1Affine, _>::init(Vec::with_capacity(self.verifying_key.proof_bytes()));
-        self.prover.prove(&columns, &witness.public().instances(), rng, &mut transcript)?;
-        Ok(transcript.finalize())
+        self.prover.write(self.srs.params(), &columns, &witness.public().instances(), rng)
     }
 
     fn write_stock_proof(&self, witness: &Arc<Witness>, rng: &mut ChaCha20Rng) -> Result<Vec<u8>, ProverError> {

@@ -16,7 +16,7 @@ use crate::{
     statement::{Salt, StatementError, commit},
 };
 
-const CONFIG: EngineConfig = EngineConfig { threads: 2, goal: crate::Goal::Gas };
+const CONFIG: EngineConfig = EngineConfig { threads: 2, goal: crate::Goal::Gas, placement: crate::Placement::Cpu };
 const DIMS: [usize; 4] = [18, 5, 4, 1];
 const K: u32 = 13;
 

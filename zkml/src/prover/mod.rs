@@ -9,6 +9,7 @@
 //! This module never writes a column that is not blinded, and never decides that a proof is good: its callers verify.
 
 mod opening;
+mod placed;
 mod program;
 pub(crate) mod quotient;
 pub(crate) mod stock;
@@ -16,6 +17,8 @@ mod transcript;
 
 #[cfg(test)]
 mod tests;
+
+use std::sync::Arc;
 
 use halo2_axiom::{
     SerdeCurveAffine, SerdeFormat,
@@ -30,6 +33,7 @@ use halo2_axiom::{
 use hygeia_gpu_kernels::{Accelerator, CpuAccelerator, KernelError, cpu::powers};
 use rand::{CryptoRng, RngCore};
 
+pub use placed::{PlacedProver, Placement};
 pub use transcript::Transcript;
 
 use opening::Opened;
@@ -99,7 +103,7 @@ pub enum ProverError {
 
 /// A proving key with what can be computed from it once.
 pub struct Prover<A: Accelerator = CpuAccelerator> {
-    key: ProvingKey<G1Affine>,
+    key: Arc<ProvingKey<G1Affine>>,
     device: A,
     domain: A::Domain,
     /// Commits to coefficients.
@@ -113,7 +117,7 @@ pub struct Prover<A: Accelerator = CpuAccelerator> {
 
 impl<A: Accelerator> Prover<A> {
     /// Prepares a key for a device. The reference string must have the key's size.
-    pub fn new(device: A, key: ProvingKey<G1Affine>, params: &ParamsKZG<Bn256>) -> Result<Self, ProverError> {
+    pub fn new(device: A, key: Arc<ProvingKey<G1Affine>>, params: &ParamsKZG<Bn256>) -> Result<Self, ProverError> {
         let (cs, k) = (key.get_vk().cs(), key.get_vk().get_domain().k());
         refuse_unsupported(cs)?;
         if params.get_g().len() != 1 << k {
@@ -127,9 +131,9 @@ impl<A: Accelerator> Prover<A> {
         Ok(Self { key, device, domain, powers, lagrange, fixed, quotient })
     }
 
-    /// The key it was made from.
-    pub fn key(&self) -> &ProvingKey<G1Affine> {
-        &self.key
+    /// What it computes with.
+    pub fn device(&self) -> &A {
+        &self.device
     }
 
     /// Proves a witness, on the threads of the current rayon pool. Whether the witness is right shows when the proof is

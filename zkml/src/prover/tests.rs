@@ -155,7 +155,7 @@ impl PhasedWitness for Other {
 fn prover(circuit: &Small) -> Result<Prover, ProverError> {
     let params: ParamsKZG<Bn256> = ParamsKZG::setup(K, ChaCha20Rng::seed_from_u64(3));
     let vk = keygen_vk(&params, circuit).unwrap();
-    Prover::new(CpuAccelerator, keygen_pk(&params, vk, circuit).unwrap(), &params)
+    Prover::new(CpuAccelerator, Arc::new(keygen_pk(&params, vk, circuit).unwrap()), &params)
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn keys_with_other_arguments_are_refused() {
     let vk = keygen_vk(&params, &Small::default()).unwrap();
     let key = keygen_pk(&params, vk, &Small::default()).unwrap();
     let larger: ParamsKZG<Bn256> = ParamsKZG::setup(K + 1, ChaCha20Rng::seed_from_u64(3));
-    assert_eq!(Prover::new(CpuAccelerator, key, &larger).err(), Some(ProverError::Shape("size")));
+    assert_eq!(Prover::new(CpuAccelerator, Arc::new(key), &larger).err(), Some(ProverError::Shape("size")));
 }
 
 #[test]

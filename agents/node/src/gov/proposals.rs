@@ -9,6 +9,7 @@ use hygeia_inference::package::ModelPackage;
 use hygeia_policies::model_registry::ModelRegistry::approveModelCall;
 use hygeia_policies::policy_registry::PolicyRegistry::approvePolicyCall;
 use hygeia_policies::{ChangeControl, Evidence, ModelCommitment, PolicyTerms, ServiceBinding, ids};
+use hygeia_zkml::Placement;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
@@ -81,7 +82,12 @@ async fn circuit(args: &ProposeModelArgs, package: &ModelPackage, chain_id: u64)
     {
         return Ok(Circuit { hash, verifying_key_hash, proof_length });
     }
-    let settings = KeySettings { keys_dir: args.keys_dir.clone(), threads: 0, circuit: args.circuit.clone() };
+    let settings = KeySettings {
+        keys_dir: args.keys_dir.clone(),
+        threads: 0,
+        circuit: args.circuit.clone(),
+        placement: Placement::Cpu,
+    };
     eprintln!("making or opening the model's keys in {}", args.keys_dir.display());
     let engine = engines::open(args.engine, package, &settings, &args.ezkl).await?;
     keys::allow_on(chain_id, engine.is_development())?;

@@ -19,9 +19,8 @@ use halo2_axiom::{
     halo2curves::bn256::{Bn256, G1Affine},
     plonk::{ProvingKey, keygen_pk, keygen_vk, verify_proof},
     poly::kzg::{commitment::KZGCommitmentScheme, multiopen::VerifierSHPLONK, strategy::SingleStrategy},
-    transcript::{TranscriptReadBuffer, TranscriptWriterBuffer},
+    transcript::TranscriptReadBuffer,
 };
-use hygeia_gpu_kernels::CpuAccelerator;
 use hygeia_inference::IntegerNetwork;
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
@@ -41,7 +40,7 @@ use crate::{
         plan::{Goal, Plan, PlanError, Shape},
         witness::{self, AlertColumns, Witness, WitnessError},
     },
-    prover::{Freedom, Prover, ProverError, stock},
+    prover::{Freedom, PlacedProver, Placement, ProverError, stock},
     statement::{CommitmentScheme, PublicInputs, Salt},
 };
 use file::{Magic, Sealed};
@@ -50,12 +49,14 @@ const PROVING_KEY_MAGIC: &Magic = b"HYGEIAPK";
 const PROVING_KEY_KIND: &str = "proving key";
 
 /// How an engine runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct EngineConfig {
     /// Threads of the engine's own pool; 0 takes one for each processor.
     pub threads: usize,
     /// What the circuit is chosen for. Keys of one goal are not those of another.
     pub goal: Goal,
+    /// Where proofs are made.
+    pub placement: Placement,
 }
 
 /// Why an engine did not start.
@@ -100,7 +101,7 @@ pub struct NativeEngine {
     network: IntegerNetwork,
     layout: Arc<Layout>,
     srs: Srs,
-    prover: Prover,
+    prover: PlacedProver,
     verifying_key: VerifyingKeyFile,
     pool: rayon::ThreadPool,
 }
@@ -116,9 +117,7 @@ impl NativeEngine {
         let layout = Arc::new(Layout::new(network, schema_hash, config.goal)?);
         let srs = srs.trimmed(layout.plan.k)?;
         let pool = start_pool(config)?;
-        let prover = pool.install(|| {
-            Prover::new(CpuAccelerator, generate_key(&layout, &srs)?, srs.params()).map_err(EngineError::from)
-        })?;
+        let prover = pool.install(|| place(generate_key(&layout, &srs)?, &srs, config))?;
         let verifying_key = VerifyingKeyFile::new(
             prover.key().get_vk().clone(),
             &srs,
@@ -150,7 +149,7 @@ impl NativeEngine {
             return Err(KeyError::Other("model, schema or reference string").into());
         }
         let pool = start_pool(config)?;
-        let prover = pool.install(|| Prover::new(CpuAccelerator, proving_key, srs.params()))?;
+        let prover = pool.install(|| place(proving_key, &srs, config))?;
         Ok(Self { network: network.clone(), layout, srs, prover, verifying_key, pool })
     }
 
@@ -204,6 +203,11 @@ impl NativeEngine {
         &self.verifying_key
     }
 
+    /// Where it proves, for logs and labels.
+    pub fn device(&self) -> &'static str {
+        self.prover.device()
+    }
+
     /// Proves one window and verifies the proof before returning it. Blocks the calling thread until it is done, so an
     /// asynchronous caller gives it a blocking thread.
     pub fn prove(&self, features: &[i32], salt: &Salt) -> Result<Proof, ProveError> {
@@ -235,10 +239,7 @@ impl NativeEngine {
     /// The proof of a witness, good or bad.
     fn write_proof(&self, witness: &Witness, freedom: &mut impl Freedom) -> Result<Vec<u8>, ProverError> {
         let columns = AlertColumns { layout: &self.layout, witness };
-        let mut transcript: EvmTranscript<G1Affine, _, _, _> =
-            TranscriptWriterBuffer::<_, G1Affine, _>::init(Vec::with_capacity(self.verifying_key.proof_bytes()));
-        self.prover.prove(&columns, &witness.public.instances(), freedom, &mut transcript)?;
-        Ok(transcript.finalize())
+        self.prover.write(self.srs.params(), &columns, &witness.public.instances(), freedom)
     }
 
     fn write_stock_proof(&self, witness: Witness, rng: &mut ChaCha20Rng) -> Result<Vec<u8>, ProverError> {
@@ -358,6 +359,11 @@ pub(crate) fn start_pool(config: &EngineConfig) -> Result<rayon::ThreadPool, Eng
         .thread_name(|index| format!("prover-{index}"))
         .build()
         .map_err(|source| EngineError::Threads { threads: config.threads, source })
+}
+
+/// Makes a proving key ready where the configuration wants it.
+pub(crate) fn place(key: ProvingKey<G1Affine>, srs: &Srs, config: &EngineConfig) -> Result<PlacedProver, EngineError> {
+    Ok(PlacedProver::new(&config.placement, key, srs.params())?)
 }
 
 fn generate_key(layout: &Arc<Layout>, srs: &Srs) -> Result<ProvingKey<G1Affine>, EngineError> {

@@ -20,7 +20,7 @@ use crate::{
     statement::{Commitment, StatementError, commit},
 };
 
-const CONFIG: EngineConfig = EngineConfig { threads: 2, goal: Goal::Latency };
+const CONFIG: EngineConfig = EngineConfig { threads: 2, goal: Goal::Latency, placement: crate::Placement::Cpu };
 const K: u32 = 11;
 
 /// Keys take a second, so tests that only read them share one engine.

@@ -71,8 +71,12 @@ pub async fn run(site: Site, args: ProverArgs) -> Result<()> {
     wait_for_approval(&site, &registries, model.hash()).await?;
 
     tracing::info!(keys = %args.keys_dir.display(), "opening the proving keys (made when absent)");
-    let settings =
-        KeySettings { keys_dir: args.keys_dir.clone(), threads: args.threads, circuit: args.circuit.clone() };
+    let settings = KeySettings {
+        keys_dir: args.keys_dir.clone(),
+        threads: args.threads,
+        circuit: args.circuit.clone(),
+        placement: args.placement(),
+    };
     let approved = registries.models_of(model.hash());
     let engines = Engines::open(&model, &approved, &settings, &args.ezkl, chain_id).await?;
     let alerts = OpenAlerts::default();

@@ -1,6 +1,9 @@
 //! The engine's prover with every source of randomness in the test's hands.
 
-use halo2_axiom::halo2curves::{bn256::Fr, ff::Field};
+use halo2_axiom::{
+    halo2curves::{bn256::Fr, ff::Field},
+    transcript::TranscriptWriterBuffer,
+};
 
 use super::*;
 use crate::{
@@ -40,7 +43,12 @@ pub fn prove(engine: &NativeEngine, witness: &Witness, mut choices: Choices<'_>)
     witness.first.mask.fill_with(|| Fr::random(&mut choices.mask));
     let mut transcript = Replaced { written: Written::init(Vec::new()), challenges: choices.challenges.take() };
     let columns = AlertColumns { layout: &engine.layout, witness: &witness };
-    engine.prover.prove(&columns, &witness.public.instances(), &mut choices, &mut transcript).unwrap();
+    engine
+        .prover
+        .processor(engine.srs.params())
+        .unwrap()
+        .prove(&columns, &witness.public.instances(), &mut choices, &mut transcript)
+        .unwrap();
     transcript.written.finalize()
 }
 

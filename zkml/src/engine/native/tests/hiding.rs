@@ -8,7 +8,7 @@ use halo2_axiom::{
     halo2curves::{bn256::Fr, ff::Field},
     poly::Rotation,
 };
-use hygeia_gpu_kernels::Transform;
+use hygeia_gpu_kernels::{CpuAccelerator, Transform};
 
 use super::{
     free::{Choices, MASK, prove},
@@ -198,7 +198,7 @@ fn blinding_rows_make_the_quotient_uniform_as_well() {
         polys[WEIGHT] = interpolate(weights);
         let points = [secret, x, domain.rotate_omega(x, Rotation::prev())];
         let values = points.map(|point| eval_polynomial(&polys[WEIGHT], point));
-        let quotient = ENGINE.prover.quotient();
+        let quotient = ENGINE.prover.processor(ENGINE.srs.params()).unwrap().quotient();
         let pieces = quotient.pieces(&CpuAccelerator, &polys, &instance, &[node, layer, range], y).unwrap();
         values.into_iter().chain(pieces.map(|piece| eval_polynomial(&piece, secret))).collect()
     };
