@@ -28,8 +28,9 @@ impl Anvil {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let mut command = Command::new(tools().join("bin/anvil"));
         command.args(["--host", "127.0.0.1", "--silent", "--port", &port.to_string()]);
-        let anvil = Self { child: command.stdout(Stdio::null()).spawn().unwrap(), port };
+        let mut anvil = Self { child: command.stdout(Stdio::null()).spawn().unwrap(), port };
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(anvil.child.try_wait().unwrap().is_none(), "anvil runs");
             std::thread::yield_now();
         }
         anvil.ask("anvil_setCode", json!([CONTRACT, code]));

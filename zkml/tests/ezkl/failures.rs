@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hygeia_zkml::engine::ezkl::{EzklConfig, EzklError, Fault, ProofFault, WorkerError};
+use hygeia_zkml::engine::ezkl::{Backend, EzklConfig, EzklError, Fault, ProofFault, WorkerError};
 use hygeia_zkml::{Engine, ProveError, VerifyError};
 
 use super::{WORKER, before_proving, config, engine, engine_with, window};
@@ -138,4 +138,21 @@ fn an_answer_that_makes_no_sense_is_refused() {
 fn a_panic_is_told_apart() {
     let panicking = before_proving(&["call(\"prove\", lambda: (_ for _ in ()).throw(BaseException(\"a panic\")))"]);
     assert_eq!(refused(panicking), ProveError::Panicked);
+}
+
+/// A stand-in for a build with ICICLE: it says that it is one.
+fn with_gpu(program: &str) -> hygeia_zkml::EzklEngine {
+    let said = program.replace("GPU_MARK in content", "True");
+    assert_ne!(said, program, "the program looks for the mark here");
+    engine(EzklConfig { program: said.into(), gpu: true, ..config() })
+}
+
+#[test]
+fn a_gpu_that_works_is_used_and_one_that_fails_is_given_up() {
+    let told = "'ENABLE_ICICLE_GPU' in os.environ";
+    assert_eq!(with_gpu(&before_proving(&[&format!("assert {told}")])).backend(), Backend::Icicle);
+    let engine = with_gpu(&before_proving(&[&format!("{told} and os.abort()")]));
+    assert_eq!(engine.backend(), Backend::Cpu);
+    let (features, salt) = window(22);
+    assert!(engine.prove(&features, &salt).is_ok());
 }
