@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use hygeia_inference::{IntegerNetwork, onnx::export_exact};
-use rand::{SeedableRng, rngs::OsRng};
+use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ use super::{
     bound::freedom_max,
     error::{EzklError, PackageError},
     lanes::{self, SALT_LANES},
-    package::{self, FILES, MODEL, Manifest, SETTINGS, SRS},
+    package::{self, FILES, MODEL, Manifest, SRS},
     pool::Pool,
 };
 use crate::{
@@ -123,11 +123,7 @@ impl<'a> Bench<'a> {
         manifest.write(self.folder.path())?;
         let package = package::Package::load(self.folder.path())?;
         let engine = EzklEngine::around(self.network, package, self.config)?;
-        let mut rng = ChaCha20Rng::seed_from_u64(SEED);
-        let salt = Salt::random(
-            &mut ChaCha20Rng::from_rng(OsRng).map_err(|_| EzklError::Pool(std::io::Error::other("no randomness")))?,
-        );
-        Ok(engine.proved(&random_window(self.network, &mut rng), &salt, None)?.bytes.len())
+        Ok(engine.trial()?.bytes.len())
     }
 
     /// Takes away what EZKL wrote besides.
@@ -140,7 +136,6 @@ impl<'a> Bench<'a> {
                 fs::remove_file(entry.path()).map_err(error)?;
             }
         }
-        debug_assert!(self.folder.path().join(SETTINGS).is_file());
         Ok(())
     }
 
@@ -169,6 +164,5 @@ fn windows(network: &IntegerNetwork) -> Result<Vec<Zeroizing<Vec<i32>>>, Stateme
 }
 
 fn random_window(network: &IntegerNetwork, rng: &mut ChaCha20Rng) -> Vec<i32> {
-    use rand::Rng as _;
     network.input_bounds().iter().map(|&(low, high)| rng.gen_range(low..=high)).collect()
 }

@@ -25,6 +25,7 @@ use std::{
 
 use halo2_axiom::halo2curves::{bn256::Fr, ff::PrimeField};
 use hygeia_inference::IntegerNetwork;
+use rand::rngs::OsRng;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -65,7 +66,8 @@ pub struct EzklConfig {
     pub timeout: Duration,
     /// Longest wait for settings, and for keys.
     pub make_timeout: Duration,
-    /// Whether a build with ICICLE is told to use it. Any other build proves on the processor as ever.
+    /// Whether a build with ICICLE is told to use it. Any other build proves on the processor as ever, and so does one that
+    /// fails with it.
     pub gpu: bool,
     /// The program that workers run: [`WORKER`], or another that speaks as it does.
     pub program: Cow<'static, str>,
@@ -102,7 +104,7 @@ impl EzklConfig {
 pub enum Backend {
     /// The processor.
     Cpu,
-    /// A build with ICICLE that was told to use it. Whether it found a device EZKL does not say; it proves either way.
+    /// A build with ICICLE that was told to use it, and has proved so. Whether it found a device EZKL does not say.
     Icicle,
 }
 
@@ -250,7 +252,18 @@ impl EzklEngine {
             return Err(PackageError::Other("build of EZKL").into());
         }
         let backend = if config.gpu && about.has_gpu { Backend::Icicle } else { Backend::Cpu };
-        Ok(Self { network: network.clone(), package, pool, config: config.clone(), backend })
+        let engine = Self { network: network.clone(), package, pool, config: config.clone(), backend };
+        if backend == Backend::Icicle && engine.trial().is_err() {
+            let config = EzklConfig { gpu: false, ..engine.config };
+            return Self::around(network, engine.package, &config);
+        }
+        Ok(engine)
+    }
+
+    /// Proves a made-up window within the bounds, under all checks.
+    fn trial(&self) -> Result<Proof, ProveError> {
+        let window: Vec<i32> = self.network.input_bounds().iter().map(|&(low, high)| low + (high - low) / 3).collect();
+        self.proved(&window, &Salt::random(&mut OsRng), None)
     }
 
     /// A proof that has passed every check. Its length is compared where it is known.
