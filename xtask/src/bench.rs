@@ -1,9 +1,8 @@
 //! `cargo xtask bench`: the suites, with what they are compared with.
 
 use std::path::PathBuf;
-use std::process::Stdio;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::workspace::{TOOLS_VARIABLE, Workspace};
 use crate::{demo, process, setup};
@@ -43,9 +42,7 @@ pub fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
 /// Builds the provers that are measured beside ours. They are a workspace of their own, for nothing else needs what they need.
 fn build_peers(workspace: &Workspace) -> Result<PathBuf> {
     let mut cargo = workspace.cargo();
-    cargo.args(["build", "--release", "--locked", "--message-format", "json-render-diagnostics", "--manifest-path"]);
+    cargo.args(["build", "--release", "--locked", "--manifest-path"]);
     cargo.arg(workspace.path("benches/peers/provers/Cargo.toml"));
-    eprintln!("$ {}", process::show(&cargo));
-    let messages = process::capture(cargo.stderr(Stdio::inherit()))?;
-    demo::executable(&messages, "prover-peers").context("cargo built no executable named prover-peers")
+    demo::built(cargo, "prover-peers")
 }

@@ -22,14 +22,20 @@ pub fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
 /// Builds the binary and returns where cargo put it.
 pub fn build_hygeia(workspace: &Workspace) -> Result<PathBuf> {
     let mut cargo = workspace.cargo();
-    cargo.args(["build", "--package", "hygeia", "--bin", "hygeia", "--message-format", "json-render-diagnostics"]);
+    cargo.args(["build", "--package", "hygeia", "--bin", "hygeia"]);
+    built(cargo, "hygeia")
+}
+
+/// Runs a build and returns where cargo put an executable.
+pub fn built(mut cargo: Command, name: &str) -> Result<PathBuf> {
+    cargo.args(["--message-format", "json-render-diagnostics"]);
     eprintln!("$ {}", process::show(&cargo));
     let messages = process::capture(cargo.stderr(Stdio::inherit()))?;
-    executable(&messages, "hygeia").context("cargo built no executable named hygeia")
+    executable(&messages, name).with_context(|| format!("cargo built no executable named {name}"))
 }
 
 /// Finds the executable in cargo's messages, one JSON object a line.
-pub fn executable(messages: &str, name: &str) -> Option<PathBuf> {
+fn executable(messages: &str, name: &str) -> Option<PathBuf> {
     messages
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())

@@ -1,10 +1,11 @@
-//! The project's tasks: setup, demo, test, ci, bench, gen.
+//! The project's tasks: setup, demo, test, ci, bench, gen, cuda.
 //!
 //! It fetches pinned tools, starts the other programs of the build and compares what they generate with what is
 //! committed. This crate never holds product logic: no crate of the workspace depends on it, and it depends on none.
 
 mod bench;
 mod chart;
+mod cuda;
 mod demo;
 mod r#gen;
 mod graph;
@@ -48,6 +49,8 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// Build the binary with candle on CUDA; flags go to cargo. Needs no CUDA on this machine.
+    Cuda(Passed),
     /// Run the benchmark suites, or the one named first; further flags go to it.
     Bench(Passed),
 }
@@ -91,6 +94,7 @@ fn run() -> Result<()> {
             r#gen::run(&workspace, r#gen::Mode::from_flag(check), &mut report);
             report.close()
         }
+        Task::Cuda(passed) => cuda::run(&workspace, &passed.args),
         Task::Bench(passed) => bench::run(&workspace, &passed.args),
     }
 }

@@ -248,6 +248,10 @@ pub struct SentinelArgs {
     /// gRPC address of a Qdrant server: alerts then carry the nearest earlier cases.
     #[arg(long, env = "HYGEIA_QDRANT")]
     pub qdrant: Option<String>,
+    /// Where windows are scored: `cpu`, or `cuda`, `cuda:0`, `cuda:1`… in a binary that `cargo xtask cuda` built. The scores are
+    /// the same.
+    #[arg(long, env = "HYGEIA_SCORING_DEVICE", default_value = "cpu", value_parser = device)]
+    pub scoring_device: ComputeDevice,
 }
 
 /// What the circuits and their keys are made for and from.
@@ -312,7 +316,7 @@ pub struct ProverArgs {
     /// Where proofs are made: `cpu`, or `cuda`, `cuda:0`, `cuda:1`… for a CUDA device. Every proof is verified before it
     /// leaves, and a device that fails is stood in for by the processor.
     #[arg(long, env = "HYGEIA_DEVICE", default_value = "cpu", value_parser = device)]
-    pub device: ProofDevice,
+    pub device: ComputeDevice,
     /// Device memory to take at most, in MiB; all of it when absent.
     #[arg(long, env = "HYGEIA_DEVICE_MEMORY_MIB")]
     pub device_memory_mib: Option<usize>,
@@ -349,32 +353,32 @@ impl EzklArgs {
     }
 }
 
-/// Where proofs are made.
+/// Where proofs are made, or windows scored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ProofDevice {
+pub enum ComputeDevice {
     /// On the processor.
     Cpu,
     /// On the CUDA device with this number.
     Cuda(usize),
 }
 
-/// Reads where proofs are made.
-fn device(text: &str) -> Result<ProofDevice, String> {
+/// Reads a device.
+fn device(text: &str) -> Result<ComputeDevice, String> {
     let number = match text.split_once(':') {
-        None if text == "cpu" => return Ok(ProofDevice::Cpu),
+        None if text == "cpu" => return Ok(ComputeDevice::Cpu),
         None if text == "cuda" => Some(0),
         Some(("cuda", number)) => number.parse().ok(),
         _ => None,
     };
-    number.map(ProofDevice::Cuda).ok_or_else(|| "`cpu`, `cuda` or `cuda:NUMBER` is needed".to_owned())
+    number.map(ComputeDevice::Cuda).ok_or_else(|| "`cpu`, `cuda` or `cuda:NUMBER` is needed".to_owned())
 }
 
 impl ProverArgs {
     /// Where proofs are made, and how. Compiled kernels are kept beside the keys, which are as precious.
     pub fn placement(&self) -> hygeia_zkml::Placement {
         match self.device {
-            ProofDevice::Cpu => hygeia_zkml::Placement::Cpu,
-            ProofDevice::Cuda(ordinal) => hygeia_zkml::Placement::Cuda(hygeia_zkml::CudaConfig {
+            ComputeDevice::Cpu => hygeia_zkml::Placement::Cpu,
+            ComputeDevice::Cuda(ordinal) => hygeia_zkml::Placement::Cuda(hygeia_zkml::CudaConfig {
                 ordinal,
                 image_folder: Some(self.keys_dir.join("kernels")),
                 memory_bytes_max: self.device_memory_mib.map(|mib| mib << 20),

@@ -49,6 +49,11 @@ impl Tools {
         self.python_in("venv-slither")
     }
 
+    /// The CUDA toolkit, where [`run_with_cuda`] installed it.
+    pub fn cuda(&self) -> PathBuf {
+        self.path("cuda")
+    }
+
     fn python_in(&self, environment: &str) -> Command {
         let mut command = Command::new(self.path(environment).join("bin/python"));
         // A program of this project is never to pick up packages from the user's own environment.
@@ -85,6 +90,16 @@ pub fn run(workspace: &Workspace) -> Result<Tools> {
         let outcome = settle(&tools, tool.as_ref()).with_context(|| format!("set up {}", tool.title()))?;
         eprintln!("setup: {:<44} {outcome}", tool.title());
     }
+    Ok(tools)
+}
+
+/// Installs the CUDA toolkit besides. `cudarc` is the folder of the crate of this name.
+pub fn run_with_cuda(workspace: &Workspace, cudarc: PathBuf) -> Result<Tools> {
+    let tools = run(workspace)?;
+    let _lock = lock(&tools)?;
+    let toolkit = python::CudaToolkit::new(workspace, cudarc);
+    let outcome = settle(&tools, &toolkit).with_context(|| format!("set up {}", toolkit.title()))?;
+    eprintln!("setup: {:<44} {outcome}", toolkit.title());
     Ok(tools)
 }
 

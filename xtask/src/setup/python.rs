@@ -122,6 +122,51 @@ pub fn kubectl_helm(workspace: &Workspace) -> Wheel {
     }
 }
 
+/// What compiles CUDA, for `cargo xtask cuda` alone.
+pub struct CudaToolkit {
+    requirements: PathBuf,
+    assembler: PathBuf,
+    /// The crate whose bindings say what programs are linked with.
+    cudarc: PathBuf,
+}
+
+impl CudaToolkit {
+    /// The toolkit, with `cudarc` as the workspace resolves it.
+    pub fn new(workspace: &Workspace, cudarc: PathBuf) -> Self {
+        Self {
+            requirements: workspace.path("xtask/requirements/cuda.txt"),
+            assembler: workspace.path("xtask/python/cuda_toolkit.py"),
+            cudarc,
+        }
+    }
+}
+
+impl Tool for CudaToolkit {
+    fn title(&self) -> String {
+        pinned_title("CUDA toolkit", &self.requirements)
+    }
+
+    fn name(&self) -> &'static str {
+        "cuda"
+    }
+
+    fn pin(&self) -> Result<String> {
+        Ok(read(&self.requirements)? + &read(&self.assembler)?)
+    }
+
+    fn is_intact(&self, tools: &Tools) -> bool {
+        process::succeeds(Command::new(tools.path("cuda/bin/nvcc")).arg("--version"))
+    }
+
+    fn install(&self, tools: &Tools, scratch: &Path) -> Result<()> {
+        let (wheels, tree) = (scratch.join("wheels"), scratch.join("tree"));
+        process::run_aside(pip(tools.python(), "download", &self.requirements).arg("--dest").arg(&wheels))
+            .context(UNREACHABLE)?;
+        process::run_aside(tools.python().arg(&self.assembler).args([&wheels, &tree, &self.cudarc]))?;
+        replace_folder(&tree, &tools.path("cuda"))
+    }
+}
+
 /// Files taken out of one wheel, which is not kept.
 pub struct Wheel {
     name: &'static str,

@@ -7,7 +7,8 @@ use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
+use candle_core::Device;
 use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota, RateLimiter};
 use hygeia_inference::package::ModelPackage;
 use hygeia_inference::serve::ServingEngine;
@@ -20,7 +21,7 @@ use super::{Site, patience};
 use crate::alarm::triage_policy;
 use crate::bus::{Checkpoint, Entry, OrderedReader};
 use crate::chain::registry::{ActivePolicy, Registries};
-use crate::cli::SentinelArgs;
+use crate::cli::{ComputeDevice, SentinelArgs};
 use crate::clock::now_ms;
 use crate::explain;
 use crate::memory::{CaseMemory, Embedding};
@@ -47,7 +48,7 @@ pub async fn run(site: Site, args: SentinelArgs) -> Result<()> {
     let approved = wait_for_approval(&site, &registries, model_hash).await?;
     tracing::info!(model = hex::encode(model_hash), policies = approved, "sentinel runs an approved model");
     let mut sentinel = Sentinel {
-        engine: ServingEngine::new(model.network(), &candle_core::Device::Cpu)?,
+        engine: ServingEngine::new(model.network(), &scoring_device(args.scoring_device)?)?,
         memory: CaseMemory::open(args.qdrant.as_deref(), &hex::encode(model_hash))?,
         ward: args.ward,
         model_hash: B32::new(model_hash),
@@ -83,6 +84,17 @@ pub async fn wait_for_approval(site: &Site, registries: &Registries, model_hash:
             () = site.stop.cancelled() => bail!("stopped while waiting for model {} to be approved", hex::encode(model_hash)),
             () = tokio::time::sleep(Duration::from_millis(250)) => {}
         }
+    }
+}
+
+/// The device that windows are scored on. One that was asked for and is not there ends the role: an operator who pays for a
+/// GPU wants to know.
+fn scoring_device(device: ComputeDevice) -> Result<Device> {
+    match device {
+        ComputeDevice::Cpu => Ok(Device::Cpu),
+        ComputeDevice::Cuda(ordinal) => Device::new_cuda(ordinal).with_context(|| {
+            format!("CUDA device {ordinal} cannot score: it is not there, or this binary was not built by `cargo xtask cuda`")
+        }),
     }
 }
 
