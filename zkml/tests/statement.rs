@@ -7,7 +7,7 @@ use halo2_axiom::halo2curves::{
 };
 use hygeia_gpu_kernels::poseidon;
 use hygeia_zkml::{
-    Commitment, PublicInputs, Salt, StatementError, commit,
+    Commitment, CommitmentScheme, EZKL_PROOF_SYSTEM_ID, PROOF_SYSTEM_ID, PublicInputs, Salt, StatementError, commit,
     statement::{domain_tag, field_from_i64, field_to_i64, pack},
 };
 use proptest::prelude::*;
@@ -39,6 +39,16 @@ fn the_commitment_is_the_documented_one() {
     let commitment = commit(SCHEMA, &features, &Salt::new(salt)).unwrap();
     assert_eq!(reduced(&commitment.to_bytes()), state[1]);
     expect!["0x1bf202a17c9b8b83f589ff47d26dbba148d79a0700adb0439a4560575f00cff2"].assert_eq(&commitment.to_string());
+}
+
+#[test]
+fn each_proof_system_has_its_commitment() {
+    let (features, salt) = ([1, -2, 3], Salt::new([9; 16]));
+    let of = |id| CommitmentScheme::of_proof_system(id).map(|scheme| scheme.commit(SCHEMA, &features, &salt).unwrap());
+    assert_eq!(of(PROOF_SYSTEM_ID), Some(commit(SCHEMA, &features, &salt).unwrap()));
+    assert_eq!(of(EZKL_PROOF_SYSTEM_ID), Some(hygeia_zkml::engine::ezkl::commit(&features, &salt).unwrap()));
+    assert_ne!(of(PROOF_SYSTEM_ID), of(EZKL_PROOF_SYSTEM_ID));
+    assert_eq!(of("another"), None);
 }
 
 #[test]

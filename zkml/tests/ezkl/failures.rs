@@ -69,7 +69,7 @@ fn a_worker_out_of_memory_says_so() {
 fn a_worker_that_cannot_even_load_ezkl_is_an_error() {
     let refused = |config: EzklConfig| {
         let network = super::network(1);
-        match hygeia_zkml::EzklEngine::open_development(&network, super::SCHEMA, super::CACHE.path(), &config) {
+        match hygeia_zkml::EzklEngine::open_development(&network, super::SCHEMA, &super::CACHE, &config) {
             Err(EzklError::Worker(error)) => error,
             other => panic!("{other:?}"),
         }

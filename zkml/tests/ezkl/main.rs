@@ -3,6 +3,7 @@
 mod chain;
 mod failures;
 mod packages;
+mod scores;
 mod secrecy;
 
 use std::path::PathBuf;
@@ -14,15 +15,19 @@ use hygeia_zkml::statement::{CommitmentScheme, StatementError};
 use hygeia_zkml::{Engine, Proof, ProveError, PublicInputs, Salt, VerifyError};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
-use tempfile::TempDir;
 
 const SCHEMA: [u8; 32] = [7; 32];
 const REACH: i32 = 4096;
 
-/// Circuits of all tests, made once and removed with the process's temporary files.
-static CACHE: LazyLock<TempDir> = LazyLock::new(|| tempfile::tempdir().expect("a temporary folder"));
+/// Circuits of all tests, made anew in each run. Nothing drops a static, so it is the next run that clears the folder.
+static CACHE: LazyLock<PathBuf> = LazyLock::new(|| {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("ezkl");
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).expect("a temporary folder");
+    folder
+});
 static ENGINE: LazyLock<EzklEngine> = LazyLock::new(|| {
-    EzklEngine::open_development(&network(1), SCHEMA, CACHE.path(), &config()).expect("EZKL compiles the network")
+    EzklEngine::open_development(&network(1), SCHEMA, &CACHE, &config()).expect("EZKL compiles the network")
 });
 
 /// Workers of the environment that `cargo xtask setup` installs.
@@ -44,7 +49,7 @@ fn engine_with(program: String) -> EzklEngine {
 
 fn engine(config: EzklConfig) -> EzklEngine {
     LazyLock::force(&ENGINE);
-    EzklEngine::open_development(&network(1), SCHEMA, CACHE.path(), &config).expect("the package was just made")
+    EzklEngine::open_development(&network(1), SCHEMA, &CACHE, &config).expect("the package was just made")
 }
 
 /// The worker's program, with these lines before it calls EZKL to prove.
@@ -138,7 +143,7 @@ fn a_proof_says_what_the_reference_says() {
 #[test]
 fn convolutions_give_the_reference_score_too() {
     for network in [convolutional(), pooled()] {
-        let engine = EzklEngine::open_development(&network, SCHEMA, CACHE.path(), &config()).unwrap();
+        let engine = EzklEngine::open_development(&network, SCHEMA, &CACHE, &config()).unwrap();
         says_what_the_reference_says(&engine, &network, &[window_of(&network, 1), window_of(&network, 2)]);
     }
 }
@@ -176,7 +181,7 @@ fn a_proof_has_one_length() {
 
 #[test]
 fn a_proof_does_not_verify_under_another_model() {
-    let other = EzklEngine::open_development(&network(2), SCHEMA, CACHE.path(), &config()).unwrap();
+    let other = EzklEngine::open_development(&network(2), SCHEMA, &CACHE, &config()).unwrap();
     let proof = proved(5);
     assert_eq!(other.verify(&proof.public, &proof.bytes), Err(VerifyError::Rejected));
     assert_ne!(other.circuit_hash(), ENGINE.circuit_hash());

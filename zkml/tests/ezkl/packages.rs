@@ -19,7 +19,7 @@ struct Copy {
 impl Copy {
     fn new() -> Self {
         LazyLock::force(&ENGINE);
-        let from = EzklEngine::folder(&network(1), SCHEMA, CACHE.path(), true).unwrap();
+        let from = EzklEngine::folder(&network(1), SCHEMA, &CACHE, true).unwrap();
         let directory = tempfile::tempdir().unwrap();
         let folder = EzklEngine::folder(&network(1), SCHEMA, directory.path(), true).unwrap();
         fs::create_dir(&folder).unwrap();
@@ -31,7 +31,7 @@ impl Copy {
     }
 
     fn open(&self) -> Result<EzklEngine, EzklError> {
-        let srs = Srs::development_cached(ENGINE.manifest().logrows, CACHE.path()).unwrap();
+        let srs = Srs::development_cached(ENGINE.manifest().logrows, &CACHE).unwrap();
         EzklEngine::load(&network(1), SCHEMA, &srs, self.directory.path(), &config())
     }
 
@@ -119,7 +119,7 @@ fn a_file_poisoned_after_loading_changes_nothing() {
 #[test]
 fn a_package_can_be_made_again() {
     let directory = tempfile::tempdir().unwrap();
-    let srs = Srs::development_cached(ENGINE.manifest().logrows, CACHE.path()).unwrap();
+    let srs = Srs::development_cached(ENGINE.manifest().logrows, &CACHE).unwrap();
     let again = EzklEngine::compile(&network(1), SCHEMA, &srs, directory.path(), &config()).unwrap();
     assert_eq!(again.verifying_key_hash(), ENGINE.verifying_key_hash());
     assert_eq!(again.contract(), ENGINE.contract());

@@ -91,7 +91,7 @@ fn forms(value: i64) -> [String; 3] {
 #[test]
 fn a_worker_leaves_no_trace_of_what_it_was_asked() {
     LazyLock::force(&ENGINE);
-    let folder = EzklEngine::folder(&network(1), SCHEMA, CACHE.path(), true).unwrap();
+    let folder = EzklEngine::folder(&network(1), SCHEMA, &CACHE, true).unwrap();
     let mut worker = Worker::start();
     let lanes = |first: &str| {
         format!("{{\"do\": \"prove\", \"cpu_s\": 60, \"lanes\": [{first}, 1, 2, 3, 4, 5, 1024, 1, 0, 0, 0, 0, 0, 7]}}")
@@ -146,7 +146,7 @@ fn a_worker_leaves_no_trace_of_what_it_was_asked() {
 #[test]
 fn a_trace_would_be_found() {
     let mut command = Command::new(tools().join("venv/bin/python"));
-    let folder = EzklEngine::folder(&network(1), SCHEMA, CACHE.path(), true).unwrap();
+    let folder = EzklEngine::folder(&network(1), SCHEMA, &CACHE, true).unwrap();
     LazyLock::force(&ENGINE);
     let program = "import ezkl, sys\nezkl.gen_witness(data='{\"input_data\": [[' + sys.argv[2] + ']]}', model=sys.argv[1], output=None)";
     let home = tempfile::tempdir().unwrap();
