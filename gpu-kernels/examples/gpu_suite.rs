@@ -11,7 +11,7 @@ use std::{env, hint::black_box, process::Command, time::Instant};
 
 use halo2curves_axiom::{
     ff::Field,
-    group::{Curve, Group, prime::PrimeCurveAffine},
+    group::{Curve, prime::PrimeCurveAffine},
 };
 use hygeia_gpu_emulator::Emulator;
 use hygeia_gpu_kernels::{

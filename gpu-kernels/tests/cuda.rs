@@ -105,3 +105,27 @@ fn a_device_without_memory_says_so_and_goes_on() {
     assert!(matches!(device.copy(&vector).and(device.domain(16).map(drop)), Err(KernelError::Memory { .. })));
     assert_eq!(device.evaluate(&[(&vector, Fr::ONE)]), Ok(vec![Fr::from(1 << 14)]));
 }
+
+/// Callers on different threads do not disturb each other.
+#[test]
+fn one_device_serves_many_callers() {
+    let points = points(300);
+    let table = DEVICE.bases(&points).unwrap();
+    std::thread::scope(|scope| {
+        for seed in 0..4 {
+            let (points, table) = (&points, &table);
+            scope.spawn(move || {
+                let values = elements(256, seed);
+                let sum = CpuAccelerator.msm(&values, &points[..256]).unwrap();
+                let domain = DEVICE.domain(8).unwrap();
+                let mut vectors = [DEVICE.upload(values.clone()).unwrap()];
+                for _ in 0..5 {
+                    assert_eq!(DEVICE.msm_many(table, &[&vectors[0]]).unwrap(), [sum]);
+                    DEVICE.forward(&domain, &mut vectors).unwrap();
+                    DEVICE.inverse(&domain, &mut vectors).unwrap();
+                }
+                assert_eq!(DEVICE.download(&vectors[0]).unwrap(), values);
+            });
+        }
+    });
+}
