@@ -55,12 +55,17 @@ impl Prover {
     /// One of the program of peers.
     pub fn peer(program: &Path, kind: &str, model: &Model, folder: &Path, threads: usize) -> Self {
         std::fs::create_dir_all(folder).expect("a temporary folder");
-        let mut command = Command::new(program);
-        command.args([kind, "--model", model.name, "--folder"]).arg(folder);
-        if threads > 0 {
-            command.env("RAYON_NUM_THREADS", threads.to_string());
-        }
-        Self::start(&mut command)
+        let start = || {
+            let mut command = Command::new(program);
+            command.args(["--prover", kind, "--model", model.name, "--folder"]).arg(folder);
+            if threads > 0 {
+                command.args(["--threads", &threads.to_string()]);
+            }
+            Self::start(&mut command)
+        };
+        // Keys are made by a process of their own, as ours are.
+        drop(start());
+        start()
     }
 
     fn start(command: &mut Command) -> Self {

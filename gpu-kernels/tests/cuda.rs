@@ -40,7 +40,7 @@ fn the_emulated_device_conforms() {
 fn crowded_and_even_buckets_of_many_points_are_summed() {
     let size = (1 << 16) - 1;
     let points = points(size);
-    let small: Vec<Fr> = (0..size as u64).map(|index| Fr::from(index % 3)).collect();
+    let small: Vec<Fr> = (0..size as u64).map(|index| Fr::from(1 + index % 3)).collect();
     for scalars in [elements(size, 1), small, vec![-Fr::ONE; size]] {
         let expected = CpuAccelerator.msm(&scalars, &points).unwrap();
         assert_eq!(DEVICE.msm(&scalars, &points).unwrap(), expected);
@@ -104,4 +104,28 @@ fn a_device_without_memory_says_so_and_goes_on() {
     let vector = device.upload(vec![Fr::ONE; 1 << 14]).unwrap();
     assert!(matches!(device.copy(&vector).and(device.domain(16).map(drop)), Err(KernelError::Memory { .. })));
     assert_eq!(device.evaluate(&[(&vector, Fr::ONE)]), Ok(vec![Fr::from(1 << 14)]));
+}
+
+/// Callers on different threads do not disturb each other.
+#[test]
+fn one_device_serves_many_callers() {
+    let points = points(300);
+    let table = DEVICE.bases(&points).unwrap();
+    std::thread::scope(|scope| {
+        for seed in 0..4 {
+            let (points, table) = (&points, &table);
+            scope.spawn(move || {
+                let values = elements(256, seed);
+                let sum = CpuAccelerator.msm(&values, &points[..256]).unwrap();
+                let domain = DEVICE.domain(8).unwrap();
+                let mut vectors = [DEVICE.upload(values.clone()).unwrap()];
+                for _ in 0..5 {
+                    assert_eq!(DEVICE.msm_many(table, &[&vectors[0]]).unwrap(), [sum]);
+                    DEVICE.forward(&domain, &mut vectors).unwrap();
+                    DEVICE.inverse(&domain, &mut vectors).unwrap();
+                }
+                assert_eq!(DEVICE.download(&vectors[0]).unwrap(), values);
+            });
+        }
+    });
 }

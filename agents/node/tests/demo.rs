@@ -64,7 +64,7 @@ async fn the_demo_triggers_care_on_proofs_of_ezkl() {
     let summary: Value = serde_json::from_slice(&output.stdout).expect("standard output is one JSON object");
     assert!(summary["triggers_accepted"].as_u64().is_some_and(|triggers| triggers > 0), "{summary}");
     assert_eq!(summary["proofs"], summary["alerts"], "{summary}");
-    assert_eq!(summary["audit"]["batches"], 0, "{summary}");
+    assert_eq!(summary["audit"], Value::Null, "{summary}");
     assert_eq!(summary["order_holds"], true);
     let receipt = std::fs::read_dir(dir.path().join("receipts")).unwrap().flatten().next().expect("a receipt is kept");
     let receipt: Value = serde_json::from_slice(&std::fs::read(receipt.path()).unwrap()).unwrap();

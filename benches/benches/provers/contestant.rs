@@ -99,16 +99,17 @@ pub const CONTESTANTS: [Contestant; 8] = [
         is_zero_knowledge: true,
         setup: "a ceremony for each model",
         licence: OURS,
-        note: "arkworks; our own circuit of the statement; witness, proof and verification",
+        note: "arkworks; our own circuit of the statement; witness and proof",
     },
     Contestant {
         name: "Spartan",
         how: How::Peer("spartan"),
         windows: 1,
-        is_zero_knowledge: false,
+        is_zero_knowledge: true,
         setup: "none",
         licence: "MIT",
-        note: "the same constraints; no contract verifies it",
+        note: "spartan2, zero-knowledge by its own documentation; the same constraints as Groth16; witness and proof; no \
+               contract verifies it",
     },
 ];
 

@@ -22,12 +22,12 @@ const ROW_BLOCK: u32 = 128;
 const PRELUDE: &str = r#"
 __noinline__ __device__ Fr multiply(Fr a, Fr b) { return a * b; }
 
-// A column at a row that lies `rotation` further, around its end.
-__device__ __forceinline__ Fr read(const Fr* column, u32 row, int rotation, u32 rows) {
+// The row that lies `rotation` further, around the columns' end.
+__device__ __forceinline__ u32 around(u32 row, int rotation, u32 rows) {
     int place = (int)row + rotation % (int)rows;
     if (place < 0) place += (int)rows;
     if (place >= (int)rows) place -= (int)rows;
-    return column[place];
+    return (u32)place;
 }
 
 extern "C" __global__ void __launch_bounds__(128)
@@ -81,11 +81,14 @@ pub fn source(program: &RowProgram) -> Source {
 }
 
 fn text(program: &RowProgram) -> String {
-    let columns = columns(&program.queries);
+    let (columns, rotations) = (columns(&program.queries), rotations(&program.queries));
     let mut text = PRELUDE.to_owned();
     let mut line = |content: std::fmt::Arguments<'_>| {
         writeln!(text, "    {content}").expect("writing to memory does not fail");
     };
+    for (index, rotation) in rotations.iter().enumerate() {
+        line(format_args!("const u32 row{index} = around(row, {rotation}, rows);"));
+    }
     for register in 0..program.registers {
         line(format_args!("Fr r{register};"));
     }
@@ -94,8 +97,8 @@ fn text(program: &RowProgram) -> String {
         Operand::Scalar(scalar) => format!("scalars[{scalar}]"),
         Operand::Query(query) => {
             let Query { source, rotation } = program.queries[query];
-            let column = columns.iter().position(|&column| column == source).expect("every query's column is listed");
-            format!("read(columns[{column}], row, {rotation}, rows)")
+            let column = place(&columns, source);
+            format!("columns[{column}][row{}]", place(&rotations, rotation))
         }
     };
     for step in &program.steps {
@@ -119,11 +122,23 @@ fn text(program: &RowProgram) -> String {
 
 /// The columns that queries read, each once.
 fn columns(queries: &[Query]) -> Vec<Column> {
-    let mut columns: Vec<Column> = Vec::new();
-    for query in queries {
-        if !columns.contains(&query.source) {
-            columns.push(query.source);
+    distinct(queries.iter().map(|query| query.source))
+}
+
+/// How far queries read, each once.
+fn rotations(queries: &[Query]) -> Vec<i32> {
+    distinct(queries.iter().map(|query| query.rotation))
+}
+
+fn distinct<T: PartialEq>(values: impl Iterator<Item = T>) -> Vec<T> {
+    values.fold(Vec::new(), |mut distinct, value| {
+        if !distinct.contains(&value) {
+            distinct.push(value);
         }
-    }
-    columns
+        distinct
+    })
+}
+
+fn place<T: PartialEq>(values: &[T], value: T) -> usize {
+    values.iter().position(|other| *other == value).expect("every query's column and rotation is listed")
 }

@@ -10,7 +10,7 @@
 
 mod opening;
 mod placed;
-mod program;
+pub(crate) mod program;
 pub(crate) mod quotient;
 pub(crate) mod stock;
 mod transcript;

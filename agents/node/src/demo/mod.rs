@@ -22,7 +22,6 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::{DemoArgs, EngineKind, EzklArgs};
-use audits::Audited;
 use network::{Network, ProvedBy, ROLES, Setup};
 use observer::{Observed, Observer};
 use processes::Tools;
@@ -118,10 +117,10 @@ async fn show(
 
     let audited = if is_audited(args) {
         step("the replay is over; ordering an audit of every inference that is not proved yet");
-        audits::run(network, &observer, dir, stop).await?
+        Some(audits::run(network, &observer, dir, stop).await?)
     } else {
         step("the replay is over; EZKL's commitments are not audited");
-        Audited::default()
+        None
     };
     let seen = observer.look();
     let accepted = read_back(network, &seen).await?;

@@ -77,15 +77,15 @@ pub struct Summary {
     pub gas: Option<u64>,
     /// Every alert stood in its stream before its proof existed, every proof before its trigger.
     pub order_holds: bool,
-    /// What came of the audit of every inference.
-    pub audit: Audited,
+    /// What came of the audit of every inference; none where the engine has no audits.
+    pub audit: Option<Audited>,
     /// The accepted triggers.
     pub triggers: Vec<Trigger>,
 }
 
 impl Summary {
     /// Sums up; `read_back` says which trigger identifiers the chain holds.
-    pub fn new(progress: Progress, seen: &Observed, audit: Audited, read_back: &dyn Fn(&B32) -> bool) -> Self {
+    pub fn new(progress: Progress, seen: &Observed, audit: Option<Audited>, read_back: &dyn Fn(&B32) -> bool) -> Self {
         let mut refused = BTreeMap::new();
         for timeline in seen.alerts.values() {
             if let Some(reason) = timeline.settlement.as_ref().and_then(|s| s.reason.clone()) {
@@ -139,9 +139,11 @@ impl Summary {
         self.triggers_accepted > 0 && self.order_holds && self.is_audited()
     }
 
-    /// Whether every inference is proved in audit mode, in batches that the chain has all verified.
+    /// Whether every inference is proved in audit mode, in batches that the chain has all verified, or none is to be.
     fn is_audited(&self) -> bool {
-        self.audit.windows == self.scored && self.audit.verified_on_chain == self.audit.batches
+        self.audit.as_ref().is_none_or(|audit| {
+            audit.windows == self.scored && audit.verified_on_chain == audit.batches
+        })
     }
 
     /// The table for a person.
@@ -150,7 +152,6 @@ impl Summary {
         let mut row = |name: &str, value: String| {
             let _ = writeln!(text, "  {name:<34}{value}");
         };
-        let or_none = |value: Option<String>| value.unwrap_or_else(|| "none".to_owned());
         row("observations stored", self.observations.to_string());
         row("dead-lettered", tally(&self.dead_letters));
         row("windows attested / scored", format!("{} / {}", self.windows, self.scored));
@@ -163,18 +164,9 @@ impl Summary {
         row("proof time, median", or_none(self.prove_ms.map(|ms| format!("{ms} ms"))));
         row("proof size", or_none(self.proof_bytes.map(|bytes| format!("{bytes} bytes"))));
         row("gas per trigger, median", or_none(self.gas.map(|gas| gas.to_string())));
-        let Audited { windows, batches, verified_on_chain, receipts, twins_refused, .. } = self.audit;
-        row("inferences proved in audit mode", format!("{windows} of {} ({batches} batches)", self.scored));
-        let milliseconds = |us: Option<u64>| us.map_or("none".to_owned(), |us| format!("{:.1} ms", us as f64 / 1e3));
-        row(
-            "audit per inference, CPU / wall",
-            format!("{} / {}", milliseconds(self.audit.cpu_us_per_window), milliseconds(self.audit.wall_us_per_window)),
-        );
-        row(
-            "audits verified on chain",
-            format!("{verified_on_chain} of {batches}, gas {}", or_none(self.audit.gas.map(|gas| gas.to_string()))),
-        );
-        row("receipts held / twins refused", format!("{receipts} / {twins_refused}"));
+        if let Some(audit) = &self.audit {
+            audit_rows(audit, self.scored, &mut row);
+        }
         let order = if self.order_holds { "held for every alert" } else { "BROKEN" };
         row("alert before proof before trigger", order.to_owned());
         for t in self.triggers.iter().take(TRIGGERS_SHOWN) {
@@ -195,6 +187,23 @@ impl Summary {
         }
         text
     }
+}
+
+fn audit_rows(audit: &Audited, scored: u64, row: &mut impl FnMut(&str, String)) {
+    let Audited { windows, batches, verified_on_chain, receipts, twins_refused, .. } = audit;
+    row("inferences proved in audit mode", format!("{windows} of {scored} ({batches} batches)"));
+    let milliseconds = |us: Option<u64>| or_none(us.map(|us| format!("{:.1} ms", us as f64 / 1e3)));
+    row(
+        "audit per inference, CPU / wall",
+        format!("{} / {}", milliseconds(audit.cpu_us_per_window), milliseconds(audit.wall_us_per_window)),
+    );
+    let gas = or_none(audit.gas.map(|gas| gas.to_string()));
+    row("audits verified on chain", format!("{verified_on_chain} of {batches}, gas {gas}"));
+    row("receipts held / twins refused", format!("{receipts} / {twins_refused}"));
+}
+
+fn or_none(value: Option<String>) -> String {
+    value.unwrap_or_else(|| "none".to_owned())
 }
 
 fn percentiles(sorted: &[u64]) -> Option<Percentiles> {

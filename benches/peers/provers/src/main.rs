@@ -9,7 +9,7 @@
 
 mod groth16;
 #[expect(dead_code, reason = "the suite beside it also exports the models")]
-#[path = "../../../benches/zkml/models.rs"]
+#[path = "../../../src/models.rs"]
 mod models;
 mod protocol;
 mod r1cs;

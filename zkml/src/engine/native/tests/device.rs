@@ -1,10 +1,13 @@
 //! The same proof on another device: the CUDA kernels, run by the emulator.
 
 use halo2_axiom::transcript::TranscriptWriterBuffer;
-use hygeia_gpu_kernels::Accelerator;
+use hygeia_gpu_kernels::{
+    Accelerator, KernelError,
+    cuda::{nvrtc, program_source},
+};
 
 use super::*;
-use crate::prover::Prover;
+use crate::prover::{Prover, program::Program};
 
 fn proof_on<A: Accelerator>(prover: &Prover<A>, witness: &Witness, seed: u64) -> Vec<u8> {
     let columns = AlertColumns { layout: &ENGINE.layout, witness };
@@ -30,4 +33,16 @@ fn the_emulated_device_writes_the_proof_that_the_processor_writes() {
     assert_eq!(verify(ENGINE.verifying_key(), &emulated, &witness.public), Ok(()));
     let other = PublicInputs { score: witness.public.score + 1, ..witness.public };
     assert_eq!(verify(ENGINE.verifying_key(), &emulated, &other), Err(VerifyError::Rejected));
+}
+
+/// The generated kernel of a real circuit's gates, where CUDA's run-time compiler is.
+#[test]
+fn the_gates_compile_for_a_device() {
+    let gates = ENGINE.prover.key().get_vk().cs().gates().iter().flat_map(|gate| gate.polynomials());
+    let source = program_source(Program::compile(gates).rows());
+    match nvrtc::compile(&source, "sm_90") {
+        Ok(image) => assert!(image.starts_with(b"\x7fELF")),
+        Err(error @ KernelError::Missing { .. }) => eprintln!("skipped: {error}"),
+        Err(error) => panic!("{error}"),
+    }
 }
