@@ -141,9 +141,7 @@ impl Summary {
 
     /// Whether every inference is proved in audit mode, in batches that the chain has all verified, or none is to be.
     fn is_audited(&self) -> bool {
-        self.audit.as_ref().is_none_or(|audit| {
-            audit.windows == self.scored && audit.verified_on_chain == audit.batches
-        })
+        self.audit.as_ref().is_none_or(|audit| audit.windows == self.scored && audit.verified_on_chain == audit.batches)
     }
 
     /// The table for a person.
