@@ -21,8 +21,8 @@ pub fn measured<T, E: Error + 'static>(work: impl FnOnce() -> Result<T, E>) -> R
     Ok((Took { cpu_s: cpu_s()? - cpu, wall_s: wall.elapsed().as_secs_f64() }, result))
 }
 
-/// User and system time, to the nanosecond that the scheduler counts.
-fn cpu_s() -> Result<f64, Box<dyn Error>> {
+/// User and system time of this process and of those it started, to the nanosecond that the scheduler counts.
+pub fn cpu_s() -> Result<f64, Box<dyn Error>> {
     let mut total_ns = 0.0;
     for process in family()? {
         for task in fs::read_dir(process.join("task"))? {

@@ -1,4 +1,4 @@
-//! The project's tasks: setup, demo, test, ci, bench, gen, cuda.
+//! The project's tasks: setup, demo, test, ci, bench, gen, cuda, gpu-suite.
 //!
 //! It fetches pinned tools, starts the other programs of the build and compares what they generate with what is
 //! committed. This crate never holds product logic: no crate of the workspace depends on it, and it depends on none.
@@ -8,6 +8,7 @@ mod chart;
 mod cuda;
 mod demo;
 mod r#gen;
+mod gpu_suite;
 mod graph;
 mod onnx;
 mod process;
@@ -51,6 +52,8 @@ enum Task {
     },
     /// Build the binary with candle on CUDA; flags go to cargo. Needs no CUDA on this machine.
     Cuda(Passed),
+    /// Pack the suite for machines with a GPU: an archive and a script that need no Rust, no CUDA toolkit and no network there.
+    GpuSuite(gpu_suite::Options),
     /// Run the benchmark suites, or the one named first; further flags go to it.
     Bench(Passed),
 }
@@ -95,6 +98,7 @@ fn run() -> Result<()> {
             report.close()
         }
         Task::Cuda(passed) => cuda::run(&workspace, &passed.args),
+        Task::GpuSuite(options) => gpu_suite::run(&workspace, &options),
         Task::Bench(passed) => bench::run(&workspace, &passed.args),
     }
 }

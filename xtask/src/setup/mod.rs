@@ -5,6 +5,7 @@
 
 mod host;
 mod npm;
+mod nvidia;
 mod python;
 mod stamp;
 
@@ -54,6 +55,11 @@ impl Tools {
         self.path("cuda")
     }
 
+    /// What the packed GPU suite takes along, where [`run_with_gpu_suite`] installed it.
+    pub fn gpu_suite(&self) -> PathBuf {
+        self.path("gpu-suite")
+    }
+
     fn python_in(&self, environment: &str) -> Command {
         let mut command = Command::new(self.path(environment).join("bin/python"));
         // A program of this project is never to pick up packages from the user's own environment.
@@ -95,11 +101,20 @@ pub fn run(workspace: &Workspace) -> Result<Tools> {
 
 /// Installs the CUDA toolkit besides. `cudarc` is the folder of the crate of this name.
 pub fn run_with_cuda(workspace: &Workspace, cudarc: PathBuf) -> Result<Tools> {
+    run_with(workspace, &python::CudaToolkit::new(workspace, cudarc))
+}
+
+/// Installs what the packed GPU suite takes along besides.
+pub fn run_with_gpu_suite(workspace: &Workspace) -> Result<Tools> {
+    run_with(workspace, &nvidia::SuiteLibraries::new(workspace))
+}
+
+/// Installs everything, and a tool that one task alone needs.
+fn run_with(workspace: &Workspace, tool: &dyn Tool) -> Result<Tools> {
     let tools = run(workspace)?;
     let _lock = lock(&tools)?;
-    let toolkit = python::CudaToolkit::new(workspace, cudarc);
-    let outcome = settle(&tools, &toolkit).with_context(|| format!("set up {}", toolkit.title()))?;
-    eprintln!("setup: {:<44} {outcome}", toolkit.title());
+    let outcome = settle(&tools, tool).with_context(|| format!("set up {}", tool.title()))?;
+    eprintln!("setup: {:<44} {outcome}", tool.title());
     Ok(tools)
 }
 

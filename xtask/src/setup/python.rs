@@ -234,10 +234,10 @@ impl Tool for Wheel {
     }
 }
 
-const UNREACHABLE: &str = "pip did not get the pinned wheels (its own message stands above). The first setup needs \
+pub(super) const UNREACHABLE: &str = "pip did not get the pinned wheels (its own message stands above). The first setup needs \
                            the Python package index, reached as pip is configured on this machine";
 
-fn pip(python: Command, verb: &str, requirements: &Path) -> Command {
+pub(super) fn pip(python: Command, verb: &str, requirements: &Path) -> Command {
     let mut pip = python;
     pip.args(["-m", "pip", verb, "--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes"])
         .args(["--only-binary", ":all:", "--requirement"])
@@ -248,7 +248,7 @@ fn pip(python: Command, verb: &str, requirements: &Path) -> Command {
 }
 
 /// The first pinned name and version of a requirements file, behind what it is for.
-fn pinned_title(what: &str, requirements: &Path) -> String {
+pub(super) fn pinned_title(what: &str, requirements: &Path) -> String {
     let text = fs::read_to_string(requirements).unwrap_or_default();
     let pin = text.lines().find_map(|line| line.strip_suffix(" \\").filter(|line| line.contains("==")));
     // Behind a semicolon stands for which Python the pin is.
@@ -265,11 +265,11 @@ fn only_file(folder: &Path) -> Result<PathBuf> {
     }
 }
 
-fn replace_folder(from: &Path, to: &Path) -> Result<()> {
+pub(super) fn replace_folder(from: &Path, to: &Path) -> Result<()> {
     super::empty(to)?;
     fs::rename(from, to).with_context(|| format!("move {} to {}", from.display(), to.display()))
 }
 
-fn read(path: &Path) -> Result<String> {
+pub(super) fn read(path: &Path) -> Result<String> {
     fs::read_to_string(path).with_context(|| format!("read {}", path.display()))
 }

@@ -14,6 +14,7 @@ use halo2_axiom::{
     poly::kzg::{commitment::KZGCommitmentScheme, multiopen::VerifierSHPLONK, strategy::SingleStrategy},
     transcript::TranscriptReadBuffer,
 };
+use hygeia_gpu_kernels::Accelerator;
 use hygeia_inference::IntegerNetwork;
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
@@ -43,7 +44,7 @@ use crate::{
             place, start_pool,
         },
     },
-    prover::{PlacedProver, ProverError, stock},
+    prover::{PlacedProver, Prover, ProverError, placed, stock},
     statement::PublicInputs,
 };
 
@@ -232,6 +233,19 @@ impl AuditKeys {
     /// [`Self::prove`] by halo2-axiom's own prover, which ours is measured against.
     pub fn prove_by_stock(&self, batch: &AuditBatch) -> Result<AuditProof, AuditError> {
         self.prove_by(batch, |witness, rng| self.write_stock_proof(witness, rng))
+    }
+
+    /// This key, made ready on a device that is measured or tested.
+    pub fn prover_on<A: Accelerator>(&self, device: A) -> Result<Prover<A>, ProverError> {
+        self.prover.on(device, self.srs.params())
+    }
+
+    /// [`Self::prove`] by a prover of [`Self::prover_on`]. Nothing stands in for a device that fails: that is an error.
+    pub fn prove_on<A: Accelerator>(&self, prover: &Prover<A>, batch: &AuditBatch) -> Result<AuditProof, AuditError> {
+        self.prove_by(batch, |witness, rng| {
+            let columns = AuditColumns { layout: &self.layout, witness };
+            placed::write(prover, &columns, &witness.public().instances(), rng)
+        })
     }
 
     fn prove_by(

@@ -9,7 +9,7 @@
 //! This module never writes a column that is not blinded, and never decides that a proof is good: its callers verify.
 
 mod opening;
-mod placed;
+pub(crate) mod placed;
 pub(crate) mod program;
 pub(crate) mod quotient;
 pub(crate) mod stock;

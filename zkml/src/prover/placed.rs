@@ -68,6 +68,11 @@ impl PlacedProver {
         &self.key
     }
 
+    /// The same key made ready on a device of the caller's.
+    pub(crate) fn on<A: Accelerator>(&self, device: A, params: &ParamsKZG<Bn256>) -> Result<Prover<A>, ProverError> {
+        Prover::new(device, Arc::clone(&self.key), params)
+    }
+
     /// Where it proves, for logs and labels.
     pub fn device(&self) -> &'static str {
         self.device.as_ref().map_or(CpuAccelerator.name(), |prover| prover.device().name())
@@ -110,7 +115,8 @@ impl PlacedProver {
     }
 }
 
-fn write<A: Accelerator, W: PhasedWitness>(
+/// The proof of a witness by one prover, right or wrong.
+pub(crate) fn write<A: Accelerator, W: PhasedWitness>(
     prover: &Prover<A>,
     witness: &W,
     instances: &[Fr],

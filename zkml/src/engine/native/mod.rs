@@ -21,6 +21,7 @@ use halo2_axiom::{
     poly::kzg::{commitment::KZGCommitmentScheme, multiopen::VerifierSHPLONK, strategy::SingleStrategy},
     transcript::TranscriptReadBuffer,
 };
+use hygeia_gpu_kernels::Accelerator;
 use hygeia_inference::IntegerNetwork;
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
@@ -40,7 +41,7 @@ use crate::{
         plan::{Goal, Plan, PlanError, Shape},
         witness::{self, AlertColumns, Witness, WitnessError},
     },
-    prover::{Freedom, PlacedProver, Placement, ProverError, stock},
+    prover::{Freedom, PlacedProver, Placement, Prover, ProverError, placed, stock},
     statement::{CommitmentScheme, PublicInputs, Salt},
 };
 use file::{Magic, Sealed};
@@ -217,6 +218,24 @@ impl NativeEngine {
     /// [`Self::prove`] by halo2-axiom's own prover, which ours is measured against.
     pub fn prove_by_stock(&self, features: &[i32], salt: &Salt) -> Result<Proof, ProveError> {
         self.prove_by(features, salt, |witness, rng| self.write_stock_proof(witness, rng))
+    }
+
+    /// This engine's key, made ready on a device that is measured or tested.
+    pub fn prover_on<A: Accelerator>(&self, device: A) -> Result<Prover<A>, ProverError> {
+        self.prover.on(device, self.srs.params())
+    }
+
+    /// [`Self::prove`] by a prover of [`Self::prover_on`]. Nothing stands in for a device that fails: that is an error.
+    pub fn prove_on<A: Accelerator>(
+        &self,
+        prover: &Prover<A>,
+        features: &[i32],
+        salt: &Salt,
+    ) -> Result<Proof, ProveError> {
+        self.prove_by(features, salt, |witness, rng| {
+            let columns = AlertColumns { layout: &self.layout, witness: &witness };
+            placed::write(prover, &columns, &witness.public.instances(), rng)
+        })
     }
 
     fn prove_by(
