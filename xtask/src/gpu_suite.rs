@@ -19,6 +19,8 @@ use crate::{demo, process};
 const ARCHIVE_BYTES_MAX: u64 = 60_000_000;
 const ARCHIVE: &str = "gpu-suite.tar.xz";
 const SCRIPT: &str = include_str!("../gpu-suite/run.sh");
+/// What compute-sanitizer starts programs by.
+const LAUNCHER: &str = "sanitizer/TreeLauncherSubreaper";
 /// What stands for the C library's version in the script.
 const GLIBC: &str = "@GLIBC@";
 
@@ -39,7 +41,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let program = build(workspace)?;
     let out = workspace.root().join(&options.out);
     let tree = out.join("tree");
-    lay_out(&tree, &program, &tools)?;
+    lay_out(workspace, &tree, &program, &tools)?;
     compile_for_emulation(&tree)?;
     let archive = pack(workspace, &tools, &tree, &out)?;
     let script = out.join("run.sh");
@@ -58,7 +60,7 @@ fn build(workspace: &Workspace) -> Result<PathBuf> {
 }
 
 /// Everything that is packed, but what the emulator compiles.
-fn lay_out(tree: &Path, program: &Path, tools: &Tools) -> Result<()> {
+fn lay_out(workspace: &Workspace, tree: &Path, program: &Path, tools: &Tools) -> Result<()> {
     if tree.exists() {
         fs::remove_dir_all(tree).with_context(|| format!("empty {}", tree.display()))?;
     }
@@ -68,7 +70,13 @@ fn lay_out(tree: &Path, program: &Path, tools: &Tools) -> Result<()> {
     for part in ["lib", "sanitizer"] {
         copy_folder(&tools.gpu_suite().join(part), &tree.join(part))?;
     }
-    Ok(())
+    process::run_aside(&mut compile_launcher(workspace.root(), &tree.join(LAUNCHER)))
+}
+
+fn compile_launcher(root: &Path, to: &Path) -> Command {
+    let mut compiler = Command::new("c++");
+    compiler.args(["-O1", "-static", "-s", "-o"]).arg(to).arg(root.join("xtask/gpu-suite/launcher.cpp"));
+    compiler
 }
 
 /// Runs the suite once where it lies: the emulator keeps what it compiles beside the program.
@@ -142,6 +150,18 @@ mod tests {
     fn the_newest_c_library_is_found() {
         assert_eq!(glibc_minor(b"..GLIBC_2.2.5\0GLIBC_2.34\0GLIBC_2.9\0"), Some(34));
         assert_eq!(glibc_minor(b"GLIBC_PRIVATE GLIBC_2."), None);
+    }
+
+    #[test]
+    fn the_launcher_starts_the_program_named_last() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let launcher = std::env::temp_dir().join(format!("hygeia-launcher-{}", std::process::id()));
+        process::output(&mut compile_launcher(&root, &launcher)).unwrap();
+        let said = |words: &[&str]| process::capture(Command::new(&launcher).args(words)).ok();
+        assert_eq!(said(&["two words", "%", "/bin/echo"]).as_deref(), Some("two words %\n"));
+        assert_eq!(said(&["two words", "/nowhere/echo"]), None);
+        assert_eq!(said(&[]), None);
+        fs::remove_file(&launcher).unwrap();
     }
 
     #[test]

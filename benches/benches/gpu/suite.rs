@@ -94,9 +94,10 @@ fn figure(parts: &[(Part, Outcome, f64)], key: &str, value: u64, name: &str) -> 
 fn write(text: &str) -> bool {
     let folder = env::var_os("OUT").map_or_else(|| PathBuf::from("."), PathBuf::from);
     let path = folder.join("record.json");
-    match fs::write(&path, text) {
+    let written = fs::write(&path, text);
+    match &written {
         Ok(()) => eprintln!("wrote {}", path.display()),
         Err(error) => eprintln!("{}: {error}", path.display()),
     }
-    path.exists()
+    written.is_ok()
 }
