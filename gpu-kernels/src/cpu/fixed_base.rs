@@ -10,7 +10,10 @@ use halo2curves_axiom::{
 };
 use rayon::prelude::*;
 
-use super::buckets::{Buckets, Entry};
+use super::{
+    Arithmetic,
+    buckets::{Buckets, Entry},
+};
 use crate::{Fr, G1, G1Affine, KernelError};
 
 /// Bits of a scalar's absolute value, and one for the carry of signed digits.
@@ -23,6 +26,7 @@ const SPLIT_MIN: usize = 1 << 10;
 pub struct FixedBases {
     count: usize,
     digit_bits: u32,
+    arithmetic: Arithmetic,
     /// By window, then point.
     multiples: Vec<G1Affine>,
 }
@@ -30,6 +34,11 @@ pub struct FixedBases {
 impl FixedBases {
     /// Computes the table, some 22 points for each base.
     pub fn new(bases: &[G1Affine]) -> Result<Self, KernelError> {
+        Self::with_arithmetic(bases, Arithmetic::detect())
+    }
+
+    /// The same, for multiplications that compute in a certain way.
+    pub fn with_arithmetic(bases: &[G1Affine], arithmetic: Arithmetic) -> Result<Self, KernelError> {
         if let Some(index) = bases.iter().position(|base| bool::from(base.is_identity())) {
             return Err(KernelError::IdentityBase { index });
         }
@@ -49,7 +58,7 @@ impl FixedBases {
                 }
             }
         }
-        Ok(Self { count: bases.len(), digit_bits, multiples })
+        Ok(Self { count: bases.len(), digit_bits, arithmetic, multiples })
     }
 
     /// Number of bases.
@@ -94,7 +103,7 @@ impl FixedBases {
     fn sum_part(&self, scalars: &[Fr], first: usize) -> G1 {
         let digits: Vec<Digits> = scalars.iter().map(Digits::new).collect();
         let used = digits.iter().map(|digits| digits.windows(self.digit_bits)).max().unwrap_or(0);
-        let mut buckets = Buckets::new(1 << (self.digit_bits - 1));
+        let mut buckets = Buckets::new(1 << (self.digit_bits - 1), self.arithmetic);
         let mut carries = vec![0_u32; digits.len()];
         let mut entries = Vec::with_capacity(digits.len());
         for window in 0..used {

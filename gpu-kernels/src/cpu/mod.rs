@@ -1,11 +1,19 @@
 //! The kernels on the CPU, in parallel over the current rayon pool.
 
+mod addition;
+mod arithmetic;
 mod buckets;
 mod fixed_base;
+#[cfg(target_arch = "x86_64")]
+mod ifma;
+#[cfg(not(target_arch = "x86_64"))]
+#[path = "ifma/absent.rs"]
+mod ifma;
 mod polynomial;
 mod rows;
 mod transform;
 
+pub use arithmetic::Arithmetic;
 pub use fixed_base::FixedBases;
 pub use polynomial::powers;
 pub use transform::Transform;
