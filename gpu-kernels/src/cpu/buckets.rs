@@ -1,13 +1,13 @@
 //! Sums of points by bucket, in affine coordinates: an addition costs six multiplications when one inversion is shared by
 //! all additions that do not wait for each other.
 
-use halo2curves_axiom::group::{Group, prime::PrimeCurveAffine};
+use halo2curves_axiom::group::prime::PrimeCurveAffine;
 
-use super::{Arithmetic, addition::Adder};
+use super::{Arithmetic, addition::Adder, weighted};
 use crate::{G1, G1Affine};
 
-/// Points that are sorted and summed at a time: with the buckets they fit a core's second-level cache.
-const CHUNK: usize = 1 << 13;
+/// Points that are best added at a time, sorted and summed at a time: with the buckets they fit a core's second-level cache.
+pub const CHUNK: usize = 1 << 13;
 
 /// A point to be added to a bucket.
 #[derive(Clone, Copy)]
@@ -27,13 +27,14 @@ pub struct Buckets {
     starts: Vec<u32>,
     pairs: Vec<(u32, u32)>,
     adder: Adder,
+    last_used: usize,
 }
 
 impl Buckets {
     /// Empty buckets.
     pub fn new(count: usize, arithmetic: Arithmetic) -> Self {
         let arena = vec![G1Affine::identity(); count + CHUNK];
-        Self { count, arena, starts: Vec::new(), pairs: Vec::new(), adder: Adder::new(arithmetic) }
+        Self { count, arena, starts: Vec::new(), pairs: Vec::new(), adder: Adder::new(arithmetic), last_used: 1 }
     }
 
     /// Adds points of a table. The table may hold a point twice, and a point's negative, but not the identity.
@@ -45,13 +46,11 @@ impl Buckets {
     }
 
     /// `sum(b * bucket[b])` over the buckets `1 ..= count`.
-    pub fn weighted_sum(&self) -> G1 {
-        let (mut running, mut total) = (G1::identity(), G1::identity());
-        for bucket in self.arena[..self.count].iter().rev() {
-            running += bucket;
-            total += running;
-        }
-        total
+    pub fn weighted_sum(mut self) -> G1 {
+        // Buckets behind the last one that was used are empty.
+        let used = self.last_used.next_power_of_two();
+        let sums = weighted::sum(&self.arena[..used], &mut self.adder);
+        sums.weighted + sums.plain
     }
 
     /// Lays the points of a chunk behind the buckets, those of one bucket beside each other.
@@ -80,6 +79,7 @@ impl Buckets {
         let mut start = self.count as u32;
         for (bucket, &end) in self.starts.iter().enumerate() {
             if end > start {
+                self.last_used = self.last_used.max(bucket);
                 runs.push((bucket as u32, end - start));
             }
             start = end;

@@ -12,7 +12,7 @@ use rayon::prelude::*;
 
 use super::{
     Arithmetic,
-    buckets::{Buckets, Entry},
+    buckets::{Buckets, CHUNK, Entry},
 };
 use crate::{Fr, G1, G1Affine, KernelError};
 
@@ -105,9 +105,13 @@ impl FixedBases {
         let used = digits.iter().map(|digits| digits.windows(self.digit_bits)).max().unwrap_or(0);
         let mut buckets = Buckets::new(1 << (self.digit_bits - 1), self.arithmetic);
         let mut carries = vec![0_u32; digits.len()];
-        let mut entries = Vec::with_capacity(digits.len());
+        let mut entries = Vec::with_capacity(digits.len().max(CHUNK));
         for window in 0..used {
-            entries.clear();
+            // Windows of few points go together: what an addition costs falls with the number of them.
+            if entries.len() + digits.len() > CHUNK {
+                buckets.add(&entries, &self.multiples);
+                entries.clear();
+            }
             for (index, (digits, carry)) in digits.iter().zip(&mut carries).enumerate() {
                 let (digit, is_negative) = digits.take(window, self.digit_bits, carry);
                 if digit > 0 {
@@ -116,8 +120,8 @@ impl FixedBases {
                     entries.push(Entry { bucket: digit, source: source | u32::from(is_negative) });
                 }
             }
-            buckets.add(&entries, &self.multiples);
         }
+        buckets.add(&entries, &self.multiples);
         buckets.weighted_sum()
     }
 }

@@ -12,6 +12,7 @@ mod ifma;
 mod polynomial;
 mod rows;
 mod transform;
+mod weighted;
 
 pub use arithmetic::Arithmetic;
 pub use fixed_base::FixedBases;
