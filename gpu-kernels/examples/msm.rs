@@ -40,7 +40,7 @@ fn measure(arithmetic: Arithmetic) {
         let table = FixedBases::with_arithmetic(&bases, arithmetic).expect("no identity");
         let random: Vec<Fr> = (0..n).map(|_| Fr::random(&mut rng)).collect();
         let small: Vec<Fr> = (0..n).map(|_| Fr::from(rng.gen_range(0..1024))).collect();
-        let transform = Transform::new(log).expect("a domain");
+        let transform = Transform::with_arithmetic(log, arithmetic).expect("a domain");
         let mut values = random.clone();
         let random_ms = ms(&mut || drop(table.msm(&random)));
         let small_ms = ms(&mut || drop(table.msm(&small)));
@@ -51,7 +51,11 @@ fn measure(arithmetic: Arithmetic) {
 
 fn main() {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a thread");
+    let only = std::env::args().nth(1);
     for arithmetic in [Arithmetic::SCALAR, Arithmetic::detect()] {
+        if only.as_deref() == Some("lanes") && !arithmetic.is_vector() {
+            continue;
+        }
         println!("in lanes: {}", arithmetic.is_vector());
         pool.install(|| measure(arithmetic));
     }

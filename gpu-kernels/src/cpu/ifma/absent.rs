@@ -1,6 +1,6 @@
 //! What stands for the vector arithmetic on processors that cannot have it: nothing of it can be called.
 
-use crate::G1Affine;
+use crate::{Fr, G1Affine};
 
 /// There is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +24,22 @@ impl Chains {
 
     /// Cannot be called.
     pub fn add_pairs(&mut self, _: &mut [G1Affine], _: &[(u32, u32)]) {
+        match self.0 {}
+    }
+}
+
+/// Needs an [`Ifma`].
+#[derive(Clone)]
+pub struct Twiddles(Ifma);
+
+impl Twiddles {
+    /// Needs an [`Ifma`].
+    pub fn new(ifma: Ifma, _: &[Vec<Fr>]) -> Self {
+        Self(ifma)
+    }
+
+    /// Cannot be called.
+    pub fn run(&self, _: &mut [Fr], _: Fr) {
         match self.0 {}
     }
 }

@@ -41,7 +41,8 @@ impl Prime for Fr {
     const WORDS: [u64; 4] = [0x43e1f593f0000001, 0x2833e84879b97091, 0xb85045b68181585d, 0x30644e72e131a029];
 }
 
-const fn split(words: [u64; 4]) -> [u64; 5] {
+/// Words as limbs.
+pub const fn split(words: [u64; 4]) -> [u64; 5] {
     let [a, b, c, d] = words;
     [a & MASK, (a >> 52 | b << 12) & MASK, (b >> 40 | c << 24) & MASK, (c >> 28 | d << 36) & MASK, d >> 16]
 }
@@ -59,7 +60,7 @@ const fn negative_inverse(odd: u64) -> u64 {
 /// Eight numbers that stand for elements of `F`.
 #[derive(Clone, Copy)]
 pub struct Lanes<F> {
-    limbs: [__m512i; 5],
+    pub(super) limbs: [__m512i; 5],
     field: PhantomData<F>,
 }
 
@@ -70,6 +71,17 @@ impl<F: Prime> Lanes<F> {
     pub fn small(number: u64) -> Self {
         let mut limbs = [_mm512_setzero_si512(); 5];
         limbs[0] = _mm512_set1_epi64(number.cast_signed());
+        Self::of(limbs)
+    }
+
+    /// The same number in every lane.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
+    pub fn splat(number: &[u64; 5]) -> Self {
+        let mut limbs = [_mm512_setzero_si512(); 5];
+        for (limb, number) in limbs.iter_mut().zip(number) {
+            *limb = _mm512_set1_epi64(number.cast_signed());
+        }
         Self::of(limbs)
     }
 
@@ -111,6 +123,13 @@ impl<F: Prime> Lanes<F> {
     #[inline]
     #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     pub fn times(self, other: Self) -> Self {
+        self.times_loose(other).tight()
+    }
+
+    /// The same with limbs below 2^57, for what is carried anyway after additions.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
+    pub fn times_loose(self, other: Self) -> Self {
         let zero = _mm512_setzero_si512();
         let mask = _mm512_set1_epi64(MASK.cast_signed());
         let inverse = _mm512_set1_epi64(F::INVERSE.cast_signed());
@@ -137,7 +156,7 @@ impl<F: Prime> Lanes<F> {
             sum[i + 1] = _mm512_add_epi64(sum[i + 1], carry);
         }
         let [_, _, _, _, _, a, b, c, d, e] = sum;
-        Self::of([a, b, c, d, e]).tight()
+        Self::of([a, b, c, d, e])
     }
 
     /// Sixteen times a tight number.

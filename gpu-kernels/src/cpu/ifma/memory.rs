@@ -2,7 +2,8 @@
 
 use std::{
     arch::x86_64::{
-        __m512i, _mm256_loadu_si256, _mm512_castsi256_si512, _mm512_inserti64x4, _mm512_loadu_si512,
+        __m512i, _mm256_loadu_si256, _mm256_storeu_si256, _mm512_castsi256_si512, _mm512_castsi512_si256,
+        _mm512_extracti64x4_epi64, _mm512_inserti64x4, _mm512_loadu_si512, _mm512_permutex2var_epi64, _mm512_set_epi64,
         _mm512_setzero_si512, _mm512_shuffle_i64x2, _mm512_storeu_si512, _mm512_unpackhi_epi64, _mm512_unpacklo_epi64,
     },
     mem::offset_of,
@@ -63,6 +64,46 @@ pub fn load<F: Prime>(elements: [&F; 8]) -> Lanes<F> {
     Lanes::from_words(words_of_pairs(pairs))
 }
 
+/// Eight elements beside each other.
+#[inline]
+#[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
+pub fn load_slice<F: Prime>(elements: &[F; 8]) -> Lanes<F> {
+    load(elements.each_ref())
+}
+
+/// Writes eight elements beside each other. Numbers are what memory holds.
+#[inline]
+#[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
+pub fn store_slice<F: Prime>(elements: &mut [F; 8], lanes: Lanes<F>) {
+    const { assert!(size_of::<F>() == 32) }
+    let [a, b, c, d] = lanes.to_words();
+    let (even_low, even_high) = (_mm512_unpacklo_epi64(a, b), _mm512_unpacklo_epi64(c, d));
+    let (odd_low, odd_high) = (_mm512_unpackhi_epi64(a, b), _mm512_unpackhi_epi64(c, d));
+    let first = _mm512_set_epi64(11, 10, 3, 2, 9, 8, 1, 0);
+    let second = _mm512_set_epi64(15, 14, 7, 6, 13, 12, 5, 4);
+    let pairs = [
+        (0, _mm512_permutex2var_epi64(even_low, first, even_high)),
+        (1, _mm512_permutex2var_epi64(odd_low, first, odd_high)),
+        (4, _mm512_permutex2var_epi64(even_low, second, even_high)),
+        (5, _mm512_permutex2var_epi64(odd_low, second, odd_high)),
+    ];
+    for (index, pair) in pairs {
+        // SAFETY: an element has the 32 bytes that are written, and is made of integers alone.
+        unsafe {
+            _mm256_storeu_si256(std::ptr::from_mut(&mut elements[index]).cast(), _mm512_castsi512_si256(pair));
+            let high = _mm512_extracti64x4_epi64::<1>(pair);
+            _mm256_storeu_si256(std::ptr::from_mut(&mut elements[index + 2]).cast(), high);
+        }
+    }
+}
+
+/// The words of an element.
+pub fn words<F: Prime>(element: &F) -> [u64; 4] {
+    const { assert!(size_of::<F>() == 32) }
+    // SAFETY: an element has the 32 bytes that are read, and is made of integers alone.
+    unsafe { std::ptr::from_ref(element).cast::<[u64; 4]>().read_unaligned() }
+}
+
 /// Takes pairs of rows apart: the first holds the rows 0 and 2, the second 1 and 3, the others 4 and 6, 5 and 7.
 #[inline]
 #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
@@ -80,7 +121,7 @@ fn words_of_pairs([a, b, c, d]: [__m512i; 4]) -> [__m512i; 4] {
 /// Rows become columns.
 #[inline]
 #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
-fn transpose([a, b, c, d, e, f, g, h]: [__m512i; 8]) -> [__m512i; 8] {
+pub fn transpose([a, b, c, d, e, f, g, h]: [__m512i; 8]) -> [__m512i; 8] {
     // Columns 0, 4, 2 and 6 come from the even words, the others from the odd ones.
     let even = quarter([
         _mm512_unpacklo_epi64(a, b),

@@ -5,8 +5,10 @@
 mod field;
 mod memory;
 mod points;
+mod transform;
 
 pub use points::Chains;
+pub use transform::Twiddles;
 
 /// Shows that this processor has the instructions: whoever holds one may call what needs them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

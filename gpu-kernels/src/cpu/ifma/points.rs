@@ -157,8 +157,8 @@ fn sum([left, right]: [[&G1Affine; 8]; 2], inverse: Lanes<Fq>) -> (Lanes<Fq>, La
 fn chord(slope: Lanes<Fq>, left: (Lanes<Fq>, Lanes<Fq>), right_x: Lanes<Fq>) -> (Lanes<Fq>, Lanes<Fq>) {
     let slope16 = slope.shift4();
     // The square is below 1.3 p.
-    let x = slope.times(slope16).minus(left.0).minus(right_x).canonical();
-    let y = difference(left.0, x).times(slope16).minus(left.1).canonical();
+    let x = slope.times_loose(slope16).minus(left.0).minus(right_x).canonical();
+    let y = difference(left.0, x).times_loose(slope16).minus(left.1).canonical();
     (x, y)
 }
 
