@@ -148,7 +148,7 @@ impl Accelerator for CpuAccelerator {
             .iter()
             .chain(columns.advice)
             .try_for_each(|column| KernelError::unless_length("run: a column", rows, column.len()))?;
-        Ok(rows::run(program, columns, scalars))
+        Ok(rows::run(program, columns, scalars, Arithmetic::detect()))
     }
 
     fn combine(&self, terms: &[(Fr, &Vec<Fr>)], length: usize) -> Result<Vec<Fr>, KernelError> {

@@ -1,6 +1,6 @@
 //! What stands for the vector arithmetic on processors that cannot have it: nothing of it can be called.
 
-use crate::{Fr, G1Affine};
+use crate::{Columns, Fr, G1Affine, RowProgram};
 
 /// There is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,4 +42,9 @@ impl Twiddles {
     pub fn run(&self, _: &mut [Fr], _: Fr) {
         match self.0 {}
     }
+}
+
+/// Cannot be called.
+pub fn run_rows(ifma: Ifma, _: &RowProgram, _: &Columns<'_, Vec<Fr>>, _: &[Fr]) -> Vec<Fr> {
+    match ifma {}
 }

@@ -5,9 +5,11 @@
 mod field;
 mod memory;
 mod points;
+mod rows;
 mod transform;
 
 pub use points::Chains;
+pub use rows::run as run_rows;
 pub use transform::Twiddles;
 
 /// Shows that this processor has the instructions: whoever holds one may call what needs them.
