@@ -17,6 +17,7 @@ mod weighted;
 pub use arithmetic::Arithmetic;
 pub use fixed_base::FixedBases;
 pub use polynomial::powers;
+pub use rows::run as run_rows;
 pub use transform::Transform;
 
 use halo2curves_axiom::{

@@ -119,7 +119,8 @@ impl<F: Prime> Lanes<F> {
         ]
     }
 
-    /// `a * b / 2^260`: tight, and below `(1 + x y / 84.6) p` for tight factors of at most `x p` and `y p`.
+    /// `a * b / 2^260`: tight, and below `(1 + x y / 84.6) p` for tight factors of at most `x p` and `y p`,
+    /// of which one is at most 80 p: else there may be no limb for the last bit.
     #[inline]
     #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     pub fn times(self, other: Self) -> Self {

@@ -6,6 +6,8 @@ mod field;
 mod memory;
 mod points;
 mod rows;
+#[cfg(test)]
+mod tests;
 mod transform;
 
 pub use points::Chains;
