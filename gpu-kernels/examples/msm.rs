@@ -4,7 +4,11 @@ use halo2curves_axiom::{
     ff::Field,
     group::{Curve, Group},
 };
-use hygeia_gpu_kernels::{FixedBases, Fr, G1, G1Affine, Transform, cpu::Arithmetic};
+use hygeia_gpu_kernels::{
+    Columns, FixedBases, Fr, G1, G1Affine, RowProgram, Transform,
+    cpu::{Arithmetic, run_rows},
+    program::{Operand, Operation, Query, Source, Step},
+};
 use rand::{Rng, SeedableRng};
 
 /// Least time of a few spans, each long beside the scheduler's tick at which the kernel keeps its books.
@@ -22,6 +26,24 @@ fn ms(work: &mut dyn FnMut()) -> f64 {
         (used() - start) / f64::from(runs)
     };
     (0..6).map(|_| span(work)).fold(f64::MAX, f64::min)
+}
+
+/// Two hundred steps like those of the circuits' gates: half products.
+fn program() -> RowProgram {
+    let sources = [Source::Fixed(0), Source::Fixed(1), Source::Advice(0), Source::Advice(1)];
+    let queries = (0..8).map(|query| Query { source: sources[query % 4], rotation: query as i32 / 4 }).collect();
+    let mut steps = Vec::new();
+    for step in 0..100 {
+        let (target, before) = (step % 20, (step + 19) % 20);
+        let other = if step < 20 { Operand::Scalar(1) } else { Operand::Register(before) };
+        steps.push(Step::Compute(target, Operation::Multiply, Operand::Query(step % 8), other));
+        let operation = if step % 2 == 0 { Operation::Add } else { Operation::Subtract };
+        steps.push(Step::Compute(20 + target, operation, Operand::Register(target), Operand::Query((step + 3) % 8)));
+        if step % 5 == 4 {
+            steps.push(Step::Gather(Operand::Register(20 + target)));
+        }
+    }
+    RowProgram { queries, steps, registers: 40, scalars: 2 }
 }
 
 fn measure(arithmetic: Arithmetic) {
@@ -45,7 +67,12 @@ fn measure(arithmetic: Arithmetic) {
         let random_ms = ms(&mut || drop(table.msm(&random)));
         let small_ms = ms(&mut || drop(table.msm(&small)));
         let transform_ms = ms(&mut || drop(transform.forward(&mut values)));
-        println!("2^{log}: random {random_ms:.3} small {small_ms:.3} transform {transform_ms:.3}");
+        let columns: [Vec<Fr>; 5] = std::array::from_fn(|_| (0..n).map(|_| Fr::random(&mut rng)).collect());
+        let [instance, rest @ ..] = columns;
+        let columns = Columns { fixed: &rest[..2], advice: &rest[2..], instance: &instance };
+        let (program, scalars) = (program(), [Fr::random(&mut rng), Fr::random(&mut rng)]);
+        let gates_ms = ms(&mut || drop(run_rows(&program, &columns, &scalars, arithmetic)));
+        println!("2^{log}: random {random_ms:.3} small {small_ms:.3} transform {transform_ms:.3} gates {gates_ms:.3}");
     }
 }
 

@@ -18,6 +18,8 @@ use crate::{Fr, G1, G1Affine, KernelError};
 
 /// Bits of a scalar's absolute value, and one for the carry of signed digits.
 const SCALAR_BITS: u32 = 254;
+/// The order of the group, lowest limb first.
+const ORDER: [u64; 4] = [0x43e1f593f0000001, 0x2833e84879b97091, 0xb85045b68181585d, 0x30644e72e131a029];
 /// Fewest points for which a multiplication is worth cutting between threads.
 const SPLIT_MIN: usize = 1 << 10;
 
@@ -134,7 +136,8 @@ struct Digits {
 
 impl Digits {
     fn new(scalar: &Fr) -> Self {
-        let (positive, negative) = (limbs(scalar), limbs(&-scalar));
+        let positive = limbs(scalar);
+        let negative = difference(ORDER, positive);
         let is_negative = negative.iter().rev().lt(positive.iter().rev());
         Self { limbs: if is_negative { negative } else { positive }, is_negative }
     }
@@ -164,6 +167,17 @@ fn limbs(scalar: &Fr) -> [u64; 4] {
     std::array::from_fn(|limb| u64::from_le_bytes(bytes[8 * limb..8 * limb + 8].try_into().expect("eight bytes")))
 }
 
+/// The larger number minus the smaller one.
+fn difference(larger: [u64; 4], smaller: [u64; 4]) -> [u64; 4] {
+    let mut borrow = false;
+    std::array::from_fn(|limb| {
+        let (difference, first) = larger[limb].overflowing_sub(smaller[limb]);
+        let (difference, second) = difference.overflowing_sub(u64::from(borrow));
+        borrow = first | second;
+        difference
+    })
+}
+
 /// For some bases, their multiples by window.
 fn multiples_of(bases: &[G1Affine], digit_bits: u32, windows: usize) -> Vec<G1Affine> {
     let mut multiples = vec![G1Affine::identity(); windows * bases.len()];
@@ -178,8 +192,8 @@ fn multiples_of(bases: &[G1Affine], digit_bits: u32, windows: usize) -> Vec<G1Af
 }
 
 /// Bits of a digit: what costs least for random scalars, in multiplications of the base field. A point costs six for each
-/// window, a bucket two additions in projective coordinates.
+/// window, a bucket two such additions and a little more.
 fn digit_bits(bases: usize) -> u32 {
-    let cost = |bits: u32| 6 * bases * SCALAR_BITS.div_ceil(bits) as usize + 27 * (1 << (bits - 1));
+    let cost = |bits: u32| 6 * bases * SCALAR_BITS.div_ceil(bits) as usize + 13 * (1 << (bits - 1));
     (4..=15).min_by_key(|&bits| cost(bits)).expect("the range is not empty")
 }

@@ -18,40 +18,49 @@ use crate::G1Affine;
 /// leave the first-level cache.
 const BATCH: usize = 1 << 10;
 
-/// The products of the denominators before each group of eight pairs.
+/// What the way back needs of eight additions.
+struct Step {
+    denominator: Lanes<Fq>,
+    /// The product of the denominators before.
+    before: Lanes<Fq>,
+    special: Option<Special>,
+}
+
+/// Eight chains of additions.
 pub struct Chains {
     ifma: Ifma,
-    before: Vec<Lanes<Fq>>,
+    steps: Vec<Step>,
 }
 
 impl Chains {
-    /// No products yet.
+    /// No additions yet.
     pub fn new(ifma: Ifma) -> Self {
-        Self { ifma, before: Vec::with_capacity(BATCH / 8) }
+        Self { ifma, steps: Vec::with_capacity(BATCH / 8) }
     }
 
     /// Adds the second point of each pair to the first. No place may be in two pairs.
     pub fn add_pairs(&mut self, arena: &mut [G1Affine], pairs: &[(u32, u32)]) {
-        let Self { ifma: Ifma(()), before } = self;
+        let Self { ifma: Ifma(()), steps } = self;
         for batch in pairs.chunks(BATCH) {
             // SAFETY: an `Ifma` exists only where the processor has the instructions.
-            unsafe { add_batch(before, arena, batch) }
+            unsafe { add_batch(steps, arena, batch) }
         }
     }
 }
 
 #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
-fn add_batch(before: &mut Vec<Lanes<Fq>>, arena: &mut [G1Affine], pairs: &[(u32, u32)]) {
-    before.clear();
+fn add_batch(steps: &mut Vec<Step>, arena: &mut [G1Affine], pairs: &[(u32, u32)]) {
+    steps.clear();
     let mut product = Lanes::small(1);
     for group in pairs.chunks(8) {
-        before.push(product);
-        product = product.times(denominator(places(arena, group)));
+        let (denominator, special) = denominator(places(arena, group));
+        steps.push(Step { denominator, before: product, special });
+        product = product.times(denominator);
     }
     let mut inverse = invert(product);
-    for (group, before) in pairs.chunks(8).zip(before.iter()).rev() {
-        let (x, y, denominator) = sum(places(arena, group), inverse.times(*before));
-        inverse = inverse.times(denominator);
+    for (group, step) in pairs.chunks(8).zip(steps.iter()).rev() {
+        let (x, y) = sum(places(arena, group), inverse.times(step.before), step.special.as_ref());
+        inverse = inverse.times(step.denominator);
         for (&(left, _), row) in group.iter().zip(rows_of_points(x, y)) {
             store_point(&mut arena[left as usize], row);
         }
@@ -100,6 +109,14 @@ impl Special {
         let none = self.left_identity | self.right_identity | self.opposite;
         difference.or_else(none, Lanes::small(1)).or_else(self.equal, y.plus(y).tight())
     }
+
+    /// A coordinate of the sum, where what the formula gives is not it.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
+    fn select(&self, sum: Lanes<Fq>, left: Lanes<Fq>, right: Lanes<Fq>) -> Lanes<Fq> {
+        let sum = sum.or_else(self.opposite, Lanes::small(0));
+        sum.or_else(self.right_identity, left).or_else(self.left_identity, right)
+    }
 }
 
 /// Whether any pair needs a look at what is special about it. An x of zero is as rare as two equal ones; the identity has
@@ -120,35 +137,32 @@ fn difference(right: Lanes<Fq>, left: Lanes<Fq>) -> Lanes<Fq> {
 /// What the slopes of the lines through pairs of points divide by: tight, below `2 p`, and not a multiple of `p`.
 #[inline]
 #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
-fn denominator([left, right]: [[&G1Affine; 8]; 2]) -> Lanes<Fq> {
+fn denominator([left, right]: [[&G1Affine; 8]; 2]) -> (Lanes<Fq>, Option<Special>) {
     let (left_x, right_x) = (load(left.map(|point| &point.x)), load(right.map(|point| &point.x)));
     let difference = difference(right_x, left_x);
-    if is_special(left_x, right_x) {
-        let (left, right) = (load_points(left), load_points(right));
-        return Special::of(&left, &right).denominator(difference, left.1);
+    if !is_special(left_x, right_x) {
+        return (difference, None);
     }
-    difference
+    let (left, right) = (load_points(left), load_points(right));
+    let special = Special::of(&left, &right);
+    (special.denominator(difference, left.1), Some(special))
 }
 
-/// The sums of pairs, given the inverses of their denominators, and the denominators once more.
+/// The sums of pairs, given the inverses of their denominators.
 #[inline]
 #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
-fn sum([left, right]: [[&G1Affine; 8]; 2], inverse: Lanes<Fq>) -> (Lanes<Fq>, Lanes<Fq>, Lanes<Fq>) {
+fn sum([left, right]: [[&G1Affine; 8]; 2], inverse: Lanes<Fq>, special: Option<&Special>) -> (Lanes<Fq>, Lanes<Fq>) {
     let (left, right) = (load_points(left), load_points(right));
-    let (rise, run) = (difference(right.1, left.1), difference(right.0, left.0));
-    if !is_special(left.0, right.0) {
-        let (x, y) = chord(rise.times(inverse), left, right.0);
-        return (x, y, run);
+    let mut rise = difference(right.1, left.1);
+    if let Some(special) = special.filter(|special| special.equal != 0) {
+        let square = left.0.times(left.0.shift4());
+        rise = rise.or_else(special.equal, square.plus(square).plus(square).tight());
     }
-    let special = Special::of(&left, &right);
-    let square = left.0.times(left.0.shift4());
-    let rise = rise.or_else(special.equal, square.plus(square).plus(square).tight());
     let (x, y) = chord(rise.times(inverse), left, right.0);
-    let select = |sum: Lanes<Fq>, left: Lanes<Fq>, right: Lanes<Fq>| {
-        let zero = Lanes::small(0);
-        sum.or_else(special.opposite, zero).or_else(special.right_identity, left).or_else(special.left_identity, right)
-    };
-    (select(x, left.0, right.0), select(y, left.1, right.1), special.denominator(run, left.1))
+    match special {
+        None => (x, y),
+        Some(special) => (special.select(x, left.0, right.0), special.select(y, left.1, right.1)),
+    }
 }
 
 /// The third point of a line with its y turned over, as memory holds it. The slope is below `1.1 p`.
