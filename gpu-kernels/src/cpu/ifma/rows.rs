@@ -52,94 +52,148 @@ struct Register {
 struct Machine<'m> {
     program: &'m RowProgram,
     columns: &'m Columns<'m, Vec<Fr>>,
-    /// The same on all rows, and sixteen times it.
-    scalars: Vec<[Lanes<Fr>; 2]>,
+    /// The same on all rows.
+    scalars: Vec<Register>,
+    /// Sixteen times the scalars.
+    factors: Vec<Lanes<Fr>>,
+    /// What the queries read for this block.
+    queried: Vec<Register>,
     registers: Vec<Register>,
-    /// Queries whose rows go around the end of their column, copied.
-    around: Vec<[Fr; ROWS]>,
-    row: usize,
+    /// 2^260: what is multiplied by it is the same element below `2 p`.
+    one: Lanes<Fr>,
 }
 
 impl<'m> Machine<'m> {
     #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     fn new(program: &'m RowProgram, columns: &'m Columns<'m, Vec<Fr>>, scalars: &[Fr]) -> Self {
-        let zero = Register { vectors: [Lanes::small(0); VECTORS], bound: 1 };
         let splat = |scalar: &Fr| Lanes::splat(&split(words(scalar)));
+        let register = |vector| Register { vectors: [vector; VECTORS], bound: 1 };
         Self {
             program,
             columns,
-            scalars: scalars.iter().map(|scalar| [splat(scalar), splat(&(scalar * Fr::from(16)))]).collect(),
-            registers: vec![zero; program.registers],
-            around: vec![[Fr::ZERO; ROWS]; program.queries.len()],
-            row: 0,
+            scalars: scalars.iter().map(|scalar| register(splat(scalar))).collect(),
+            factors: scalars.iter().map(|scalar| splat(&(scalar * Fr::from(16)))).collect(),
+            queried: vec![register(Lanes::small(0)); program.queries.len()],
+            registers: vec![register(Lanes::small(0)); program.registers],
+            one: splat(&Fr::from(16)),
         }
     }
 
     #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     fn run(&mut self, row: usize, values: &mut [Fr]) {
-        self.row = row;
-        self.copy_around();
+        self.query(row);
         let mut gathered = [Lanes::small(0); VECTORS];
         for step in &self.program.steps {
             match *step {
-                Step::Compute(target, operation, left, right) => {
-                    self.registers[target] = self.compute(operation, left, right);
-                }
+                Step::Compute(target, operation, left, right) => self.compute(target, operation, left, right),
                 Step::Gather(gate) => self.gather(&mut gathered, gate),
             }
         }
-        let one = Lanes::splat(&split(words(&Fr::from(16))));
         let mut block = [Fr::ZERO; ROWS];
         for (place, gathered) in block.as_chunks_mut().0.iter_mut().zip(gathered) {
-            store_slice(place, gathered.times_loose(one).canonical());
+            store_slice(place, gathered.times_loose(self.one).canonical());
         }
         values.copy_from_slice(&block[..values.len()]);
     }
 
     /// A block at the end of a column may have fewer rows: those behind are computed from any others.
-    fn copy_around(&mut self) {
-        for (query, copy) in self.program.queries.iter().zip(&mut self.around) {
-            let column = self.columns.get(query.source);
-            let start = start(self.row, query.rotation, column.len());
-            if start + ROWS > column.len() {
-                for (index, value) in copy.iter_mut().enumerate() {
-                    *value = column[(start + index) % column.len()];
-                }
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
+    fn query(&mut self, row: usize) {
+        for (query, register) in self.program.queries.iter().zip(&mut self.queried) {
+            let Query { source, rotation } = *query;
+            let column = self.columns.get(source);
+            let start = start(row, rotation, column.len());
+            let mut around = [Fr::ZERO; ROWS];
+            let rows = column.get(start..start + ROWS).unwrap_or_else(|| {
+                around.iter_mut().zip(start..).for_each(|(value, row)| *value = column[row % column.len()]);
+                &around
+            });
+            for (vector, elements) in register.vectors.iter_mut().zip(rows.as_chunks().0) {
+                *vector = load_slice(elements);
             }
         }
     }
 
     #[inline]
-    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
-    fn read(&self, operand: Operand) -> Register {
+    fn at(&self, operand: Operand) -> &Register {
         match operand {
-            Operand::Register(register) => self.registers[register],
-            Operand::Scalar(scalar) => Register { vectors: [self.scalars[scalar][0]; VECTORS], bound: 1 },
-            Operand::Query(query) => {
-                let Query { source, rotation } = self.program.queries[query];
-                let column = self.columns.get(source);
-                let start = start(self.row, rotation, column.len());
-                let rows = column.get(start..start + ROWS).unwrap_or(&self.around[query]);
-                let mut vectors = [Lanes::small(0); VECTORS];
-                for (vector, elements) in vectors.iter_mut().zip(rows.as_chunks().0) {
-                    *vector = load_slice(elements);
-                }
-                Register { vectors, bound: 1 }
-            }
+            Operand::Register(register) => &self.registers[register],
+            Operand::Scalar(scalar) => &self.scalars[scalar],
+            Operand::Query(query) => &self.queried[query],
         }
     }
 
     #[inline]
     #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
-    fn compute(&self, operation: Operation, left: Operand, right: Operand) -> Register {
+    fn compute(&mut self, target: usize, operation: Operation, left: Operand, right: Operand) {
         match (operation, left, right) {
-            (Operation::Add, left, right) => add(&self.read(left), &self.read(right)),
-            (Operation::Subtract, left, right) => subtract(&self.read(left), &self.read(right)),
-            (Operation::Multiply, Operand::Scalar(scalar), other)
-            | (Operation::Multiply, other, Operand::Scalar(scalar)) => {
-                scale(&self.read(other), self.scalars[scalar][1])
+            (Operation::Add, ..) => self.add(target, left, right),
+            (Operation::Subtract, ..) => self.subtract(target, left, right),
+            (_, Operand::Scalar(scalar), other) | (_, other, Operand::Scalar(scalar)) => {
+                self.scale(target, other, self.factors[scalar]);
             }
-            (Operation::Multiply, left, right) => multiply(self.read(left), self.read(right)),
+            (Operation::Multiply, ..) => self.multiply(target, left, right),
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
+    fn add(&mut self, target: usize, left: Operand, right: Operand) {
+        for vector in 0..VECTORS {
+            let (left, right) = (self.at(left).vectors[vector], self.at(right).vectors[vector]);
+            self.registers[target].vectors[vector] = left.plus(right).tight();
+        }
+        self.bound(target, self.at(left).bound + self.at(right).bound);
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
+    fn subtract(&mut self, target: usize, left: Operand, right: Operand) {
+        let bound = self.at(right).bound;
+        for vector in 0..VECTORS {
+            let (left, right) = (self.at(left).vectors[vector], self.at(right).vectors[vector]);
+            let difference = left.minus(right).plus_primes(ALL, i64::from(bound));
+            self.registers[target].vectors[vector] = difference.tight();
+        }
+        self.bound(target, self.at(left).bound + bound);
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
+    fn multiply(&mut self, target: usize, left: Operand, right: Operand) {
+        let (small, large) = if self.at(left).bound <= self.at(right).bound { (left, right) } else { (right, left) };
+        let (mut small_bound, large_bound) = (self.at(small).bound, self.at(large).bound);
+        let is_reduced = small_bound > SHIFTED_MAX;
+        for vector in 0..VECTORS {
+            let mut small = self.at(small).vectors[vector];
+            if is_reduced {
+                small = small.times(self.one);
+            }
+            self.registers[target].vectors[vector] = self.at(large).vectors[vector].times(small.shift4());
+        }
+        if is_reduced {
+            small_bound = 2;
+        }
+        self.bound(target, 1 + (16 * small_bound * large_bound).div_ceil(84));
+    }
+
+    /// Times a number below the prime that is there sixteen times.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
+    fn scale(&mut self, target: usize, operand: Operand, factor: Lanes<Fr>) {
+        for vector in 0..VECTORS {
+            self.registers[target].vectors[vector] = self.at(operand).vectors[vector].times(factor);
+        }
+        self.registers[target].bound = 2;
+    }
+
+    /// Takes note of a register's bound, and makes its elements smaller where it is too large.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
+    fn bound(&mut self, target: usize, bound: u32) {
+        self.registers[target].bound = bound;
+        if bound > BOUND_MAX {
+            self.scale(target, Operand::Register(target), self.one);
         }
     }
 
@@ -147,64 +201,10 @@ impl<'m> Machine<'m> {
     #[inline]
     #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     fn gather(&self, gathered: &mut [Lanes<Fr>; VECTORS], gate: Operand) {
-        let [_, y] = self.scalars[0];
-        for (sum, gate) in gathered.iter_mut().zip(self.read(gate).vectors) {
-            *sum = sum.times_loose(y).plus(gate).tight();
+        for (sum, gate) in gathered.iter_mut().zip(&self.at(gate).vectors) {
+            *sum = sum.times_loose(self.factors[0]).plus(*gate).tight();
         }
     }
-}
-
-#[inline]
-#[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
-fn add(left: &Register, right: &Register) -> Register {
-    let mut sum = Register { vectors: left.vectors, bound: left.bound + right.bound };
-    for (sum, right) in sum.vectors.iter_mut().zip(right.vectors) {
-        *sum = sum.plus(right).tight();
-    }
-    bounded(sum, BOUND_MAX)
-}
-
-#[inline]
-#[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
-fn subtract(left: &Register, right: &Register) -> Register {
-    let mut difference = Register { vectors: left.vectors, bound: left.bound + right.bound };
-    for (difference, subtrahend) in difference.vectors.iter_mut().zip(right.vectors) {
-        *difference = difference.minus(subtrahend).plus_primes(ALL, i64::from(right.bound)).tight();
-    }
-    bounded(difference, BOUND_MAX)
-}
-
-#[inline]
-#[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
-fn multiply(left: Register, right: Register) -> Register {
-    let (smaller, mut product) = if left.bound <= right.bound { (left, right) } else { (right, left) };
-    let smaller = bounded(smaller, SHIFTED_MAX);
-    product.bound = 1 + (16 * smaller.bound * product.bound).div_ceil(84);
-    for (product, smaller) in product.vectors.iter_mut().zip(smaller.vectors) {
-        *product = product.times(smaller.shift4());
-    }
-    bounded(product, BOUND_MAX)
-}
-
-/// Times a factor that is there sixteen times and below the prime.
-#[inline]
-#[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
-fn scale(register: &Register, factor16: Lanes<Fr>) -> Register {
-    let mut scaled = Register { vectors: register.vectors, bound: 2 };
-    for vector in &mut scaled.vectors {
-        *vector = vector.times(factor16);
-    }
-    scaled
-}
-
-/// The same elements below a bound, which is at least two.
-#[inline]
-#[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
-fn bounded(register: Register, bound_max: u32) -> Register {
-    if register.bound <= bound_max {
-        return register;
-    }
-    scale(&register, Lanes::splat(&split(words(&Fr::from(16)))))
 }
 
 /// Where the rows of a rotated block begin.
