@@ -20,6 +20,24 @@ struct Sum {
     __device__ __forceinline__ bool is_identity() const { return zz.is_zero(); }
 };
 
+__device__ __forceinline__ Affine load(const Affine* place) { return {load(&place->x), load(&place->y)}; }
+
+__device__ __forceinline__ void store(Affine* place, const Affine& value) {
+    store(&place->x, value.x);
+    store(&place->y, value.y);
+}
+
+__device__ __forceinline__ Sum load(const Sum* place) {
+    return {load(&place->x), load(&place->y), load(&place->zz), load(&place->zzz)};
+}
+
+__device__ __forceinline__ void store(Sum* place, const Sum& value) {
+    store(&place->x, value.x);
+    store(&place->y, value.y);
+    store(&place->zz, value.zz);
+    store(&place->zzz, value.zzz);
+}
+
 __device__ __forceinline__ Sum to_sum(const Affine& point) {
     return point.is_identity() ? Sum::identity() : Sum{point.x, point.y, Fq::one(), Fq::one()};
 }

@@ -33,7 +33,7 @@ struct FqModulus {
     static constexpr u64 INVERSE = 0x87d20782e4866389ull;
 };
 
-// Sixteen bytes of alignment make every load and store two transfers of 128 bits.
+// Sixteen bytes of alignment allow transfers of 128 bits.
 template <class P>
 struct alignas(16) Field {
     u32 limb[8];
@@ -66,6 +66,23 @@ struct alignas(16) Field {
 
 typedef Field<FrModulus> Fr;
 typedef Field<FqModulus> Fq;
+
+// An element of global memory, in two transfers of 128 bits. Left to itself, the compiler loads each word where it is first used:
+// between the instructions of a carry chain nothing may be moved together.
+template <class P>
+__device__ __forceinline__ Field<P> load(const Field<P>* place) {
+    const uint4* words = reinterpret_cast<const uint4*>(place);
+    uint4 low = words[0], high = words[1];
+    return {{low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w}};
+}
+
+template <class P>
+__device__ __forceinline__ void store(Field<P>* place, const Field<P>& value) {
+    const u32* v = value.limb;
+    uint4* words = reinterpret_cast<uint4*>(place);
+    words[0] = make_uint4(v[0], v[1], v[2], v[3]);
+    words[1] = make_uint4(v[4], v[5], v[6], v[7]);
+}
 
 // `value - modulus` if that is not negative, `value` otherwise.
 template <class P>

@@ -13,8 +13,8 @@ struct Scale {
 
     __device__ __forceinline__ Fr apply(const Fr& value, u32 i) const {
         if (high == nullptr) return value;
-        if (low == nullptr) return value * high[0];
-        return value * (low[i & ((1u << low_bits) - 1)] * high[i >> low_bits]);
+        if (low == nullptr) return value * ::load(&high[0]);
+        return value * (::load(&low[i & ((1u << low_bits) - 1)]) * ::load(&high[i >> low_bits]));
     }
 };
 
@@ -51,7 +51,7 @@ extern "C" __global__ void __launch_bounds__(512)
     HYGEIA_SHARED(uint4, shared);
     u32 lanes = 1u << log_lanes, size = 1u << (stages + log_lanes), rest = log_n - stages;
     Tile tile = {shared, size};
-    Scale load = {load_low, load_high, low_bits}, store = {store_low, store_high, low_bits};
+    Scale before = {load_low, load_high, low_bits}, after = {store_low, store_high, low_bits};
     const Fr* input = inputs[blockIdx.y];
     Fr* output = outputs[blockIdx.y];
 
@@ -68,10 +68,10 @@ extern "C" __global__ void __launch_bounds__(512)
         u32 lane = e & (lanes - 1), middle = e >> log_lanes;
         if (first == 0) {
             u32 i = middle << rest | (lane_start + lane);
-            Fr value = i < lengths[blockIdx.y] ? load.apply(input[i], i) : Fr::zero();
+            Fr value = i < lengths[blockIdx.y] ? before.apply(load(&input[i]), i) : Fr::zero();
             tile.store(reverse_bits(middle, stages) << log_lanes | lane, value);
         } else {
-            tile.store(e, input[base | middle << first | (lane_start + lane)]);
+            tile.store(e, load(&input[base | middle << first | (lane_start + lane)]));
         }
     }
 
@@ -86,7 +86,7 @@ extern "C" __global__ void __launch_bounds__(512)
             Fr x = tile.load(left), y = tile.load(right);
             if (stage > 0) {
                 u32 low = first > 0 ? lane_start + lane : 0;
-                y = y * twiddles[(position << first | low) << (log_n - 1 - stage)];
+                y = y * load(&twiddles[(position << first | low) << (log_n - 1 - stage)]);
             }
             tile.store(left, x + y);
             tile.store(right, x - y);
@@ -99,11 +99,11 @@ extern "C" __global__ void __launch_bounds__(512)
         if (first == 0) {
             u32 middle = e & ((1u << stages) - 1), lane = e >> stages;
             u32 i = reverse_bits(lane_start + lane, rest) << stages | middle;
-            output[i] = store.apply(tile.load(middle << log_lanes | lane), i);
+            store(&output[i], after.apply(tile.load(middle << log_lanes | lane), i));
         } else {
             u32 lane = e & (lanes - 1), middle = e >> log_lanes;
             u32 i = base | middle << first | (lane_start + lane);
-            output[i] = store.apply(tile.load(e), i);
+            store(&output[i], after.apply(tile.load(e), i));
         }
     }
 }

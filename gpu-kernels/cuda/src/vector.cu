@@ -12,28 +12,28 @@ extern "C" __global__ void __launch_bounds__(256)
     Fr sum = Fr::zero();
 #pragma unroll 1
     for (u32 t = 0; t < terms; t++) {
-        if (i < lengths[t]) sum = sum + factors[t] * vectors[t][i];
+        if (i < lengths[t]) sum = sum + load(&factors[t]) * load(&vectors[t][i]);
     }
-    out[i] = sum;
+    store(&out[i], sum);
 }
 
 // out[i] = a[i] b[i].
 extern "C" __global__ void __launch_bounds__(256) vector_multiply(Fr* out, const Fr* a, const Fr* b, u32 length) {
     u32 i = thread_index();
-    if (i < length) out[i] = a[i] * b[i];
+    if (i < length) store(&out[i], load(&a[i]) * load(&b[i]));
 }
 
 // vector[i] -= low[i].
 extern "C" __global__ void __launch_bounds__(256) vector_subtract_low(Fr* vector, const Fr* low, u32 count) {
     u32 i = thread_index();
-    if (i < count) vector[i] = vector[i] - low[i];
+    if (i < count) store(&vector[i], load(&vector[i]) - load(&low[i]));
 }
 
 // out[i] = base^i, from the powers below 2^low_bits and the powers of base^(2^low_bits).
 extern "C" __global__ void __launch_bounds__(256)
     vector_powers(Fr* out, const Fr* low, const Fr* high, u32 low_bits, u32 length) {
     u32 i = thread_index();
-    if (i < length) out[i] = low[i & ((1u << low_bits) - 1)] * high[i >> low_bits];
+    if (i < length) store(&out[i], load(&low[i & ((1u << low_bits) - 1)]) * load(&high[i >> low_bits]));
 }
 
 // out[i] = 1 / in[i], and 0 for 0. A thread inverts the product of every `thread_count`-th element. `out` must not be `in`.
@@ -43,16 +43,16 @@ extern "C" __global__ void __launch_bounds__(128) vector_invert(Fr* out, const F
     Fr product = Fr::one();
 #pragma unroll 1
     for (u32 i = first; i < length; i += stride) {
-        out[i] = product;
-        Fr element = in[i];
+        store(&out[i], product);
+        Fr element = load(&in[i]);
         if (!element.is_zero()) product = product * element;
     }
     product = inverse(product);
     u32 last = first + (length - 1 - first) / stride * stride;
 #pragma unroll 1
     for (u32 i = last;; i -= stride) {
-        Fr element = in[i];
-        out[i] = element.is_zero() ? element : product * out[i];
+        Fr element = load(&in[i]);
+        store(&out[i], element.is_zero() ? element : product * load(&out[i]));
         if (!element.is_zero()) product = product * element;
         if (i == first) break;
     }
@@ -67,14 +67,14 @@ extern "C" __global__ void __launch_bounds__(SUM_THREADS)
     const Fr* polynomial = polynomials[query];
     Fr value = Fr::zero();
     if (first < length) {
-        Fr step = steps[query];
+        Fr step = load(&steps[query]);
         u32 last = first + (length - 1 - first) / stride * stride;
 #pragma unroll 1
         for (u32 i = last;; i -= stride) {
-            value = value * step + polynomial[i];
+            value = value * step + load(&polynomial[i]);
             if (i == first) break;
         }
-        value = value * power(points[query], first);
+        value = value * power(load(&points[query]), first);
     }
     sums[threadIdx.x] = value;
 #pragma unroll 1
@@ -82,7 +82,7 @@ extern "C" __global__ void __launch_bounds__(SUM_THREADS)
         __syncthreads();
         if (threadIdx.x < half) sums[threadIdx.x] = sums[threadIdx.x] + sums[threadIdx.x + half];
     }
-    if (threadIdx.x == 0) partial[query * gridDim.x + blockIdx.x] = sums[0];
+    if (threadIdx.x == 0) store(&partial[query * gridDim.x + blockIdx.x], sums[0]);
 }
 
 // out[row] = the sum of `width` elements; one thread for each row.
@@ -91,8 +91,8 @@ extern "C" __global__ void __launch_bounds__(64) sum_rows(Fr* out, const Fr* in,
     if (row >= rows) return;
     Fr sum = Fr::zero();
 #pragma unroll 1
-    for (u32 i = 0; i < width; i++) sum = sum + in[row * width + i];
-    out[row] = sum;
+    for (u32 i = 0; i < width; i++) sum = sum + load(&in[row * width + i]);
+    store(&out[row], sum);
 }
 
 // The three kernels of a scan (scan.cuh). `factor` and its power of a whole chunk are read by the affine scan alone: it divides

@@ -27,8 +27,17 @@ use libloading::Library;
 
 const HEADER: &str = include_str!("../../cuda/emulator/emulator.h");
 /// Libraries hide what is not an entry: they define the same names, and each has workers of its own.
-const FLAGS: [&str; 7] =
-    ["-std=c++17", "-O2", "-fPIC", "-shared", "-pthread", "-fvisibility=hidden", "-Wno-unknown-pragmas"];
+const FLAGS: [&str; 8] = [
+    "-std=c++17",
+    "-O2",
+    "-fPIC",
+    "-shared",
+    "-pthread",
+    "-fvisibility=hidden",
+    // CUDA's compiler lets words of one type be read as another's; elements are loaded so.
+    "-fno-strict-aliasing",
+    "-Wno-unknown-pragmas",
+];
 /// Alignment that a device's allocations have.
 const ALIGNMENT: usize = 256;
 /// Contents of fresh memory: a kernel that counts on zeros must fail.
