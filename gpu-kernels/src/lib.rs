@@ -9,6 +9,7 @@ pub mod accelerator;
 pub mod cpu;
 pub mod cuda;
 pub mod device;
+pub mod icicle;
 pub mod poseidon;
 pub mod program;
 
@@ -17,6 +18,7 @@ pub use cpu::{CpuAccelerator, FixedBases, Transform};
 pub use cuda::CudaAccelerator;
 pub use device::{DeviceKind, DeviceReport, discover};
 pub use halo2curves_axiom::bn256::{Fr, G1, G1Affine};
+pub use icicle::{IcicleAccelerator, IcicleConfig};
 pub use program::{Columns, RowProgram};
 
 /// Largest transform: the multiplicative group of the scalar field has a subgroup of order 2^28 and no larger power.
