@@ -2,8 +2,8 @@
 //! openings and Poseidon on vectors that stay on their device, and the discovery of devices that could run them
 //! ([`discover`]).
 //!
-//! The CPU implementation is always there and is the oracle of every other one. This crate never needs CUDA to build,
-//! to start or to pass its tests, and never panics because a device or its driver is missing.
+//! The CPU implementation is always there and is the oracle of every other one. This crate never needs CUDA or ICICLE to
+//! build, to start or to pass its tests, and never panics because a device or its driver is missing.
 
 pub mod accelerator;
 pub mod cpu;

@@ -54,19 +54,19 @@ fn the_device_conforms() {
     }
 }
 
-/// Several batches of one call each, all of different length, and a table above the largest window.
+/// Two calls' worth of columns, most of them empty.
 #[test]
 fn many_columns_over_many_points_agree_with_the_processor() {
     let Some(device) = &*INSTALLED else { return };
-    let size = (1 << 17) + 5;
+    let size = (1 << 14) + 5;
     let step = G1::generator();
     let points: Vec<G1> = std::iter::successors(Some(step), |point| Some(point + step)).take(size).collect();
     let mut affine = vec![G1Affine::identity(); size];
     G1::batch_normalize(&points, &mut affine);
-    let mut columns = vec![Vec::new(); 18];
+    let mut columns = vec![Vec::new(); 130];
     columns[0] = elements(size, 1);
-    columns[16] = elements(1000, 2);
-    columns[17] = vec![-Fr::ONE; size];
+    columns[126] = elements(1000, 2);
+    columns[129] = vec![-Fr::ONE; size];
     let table = device.bases(&affine).unwrap();
     let sums = device.msm_many(&table, &columns.iter().collect::<Vec<_>>()).unwrap();
     for (sum, column) in sums.into_iter().zip(&columns) {
@@ -74,13 +74,16 @@ fn many_columns_over_many_points_agree_with_the_processor() {
     }
 }
 
-/// A larger domain replaces ICICLE's roots of unity, and smaller ones go on.
+/// A larger domain replaces ICICLE's roots of unity, and smaller ones go on. Each thread chooses the device for itself.
 #[test]
-fn domains_of_all_sizes_stay_usable_from_several_threads() {
+fn domains_and_points_serve_several_threads() {
     let Some(device) = &*INSTALLED else { return };
     std::thread::scope(|scope| {
         for seed in 0..4 {
             scope.spawn(move || {
+                let (scalars, points) = (elements(64, 9), [G1Affine::generator(); 64]);
+                let sum = device.msm(&scalars, &points).unwrap();
+                assert_eq!(sum, points[0] * scalars.iter().sum::<Fr>());
                 let small = device.domain(4 + seed).unwrap();
                 let large = device.domain(12 + seed).unwrap();
                 for (domain, log_n) in [(&small, 4 + seed), (&large, 12 + seed)] {

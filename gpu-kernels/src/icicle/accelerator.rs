@@ -37,7 +37,7 @@ pub struct IcicleConfig {
 pub enum IcicleDevice {
     /// The processor, by ICICLE's open backend.
     Cpu,
-    /// A CUDA device, by its closed one, which asks a licence server.
+    /// A CUDA device, by its closed one. It asks a licence server, and it sees the witness.
     Cuda,
 }
 
