@@ -6,7 +6,7 @@ use halo2curves_axiom::group::prime::PrimeCurveAffine;
 use super::{Arithmetic, addition::Adder, weighted};
 use crate::{G1, G1Affine};
 
-/// Points that are best added at a time, sorted and summed at a time: with the buckets they fit a core's second-level cache.
+/// Points that are sorted and summed at a time: with the buckets they fit a core's second-level cache.
 pub const CHUNK: usize = 1 << 13;
 
 /// A point to be added to a bucket.
@@ -27,6 +27,7 @@ pub struct Buckets {
     starts: Vec<u32>,
     pairs: Vec<(u32, u32)>,
     adder: Adder,
+    /// The last bucket that a point was added to.
     last_used: usize,
 }
 

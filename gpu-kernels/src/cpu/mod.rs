@@ -1,4 +1,5 @@
-//! The kernels on the CPU, in parallel over the current rayon pool.
+//! The kernels on the CPU, in parallel over the current rayon pool. Fixed bases, transforms and gates are computed eight
+//! elements at a time where the processor can ([`Arithmetic`]); no result depends on whether it can.
 
 mod addition;
 mod arithmetic;

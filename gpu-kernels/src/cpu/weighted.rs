@@ -56,3 +56,31 @@ fn sum_few(points: &[G1Affine]) -> Sums {
     }
     Sums { weighted, plain: running }
 }
+
+#[cfg(test)]
+mod tests {
+    use halo2curves_axiom::{
+        bn256::Fr,
+        group::{Curve, prime::PrimeCurveAffine},
+    };
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha20Rng;
+
+    use super::*;
+    use crate::cpu::Arithmetic;
+
+    #[test]
+    fn sums_are_those_of_the_definition() {
+        let mut rng = ChaCha20Rng::seed_from_u64(31);
+        for log_n in 0..=10 {
+            let mut points: Vec<G1Affine> = (0..1 << log_n).map(|_| G1::random(&mut rng).to_affine()).collect();
+            points.iter_mut().skip(1).step_by(3).for_each(|point| *point = G1Affine::identity());
+            let plain: G1 = points.iter().map(PrimeCurveAffine::to_curve).sum();
+            let weighted: G1 = (0..).zip(&points).map(|(weight, point)| *point * Fr::from(weight)).sum();
+            for arithmetic in [Arithmetic::SCALAR, Arithmetic::detect()] {
+                let sums = sum(&points, &mut Adder::new(arithmetic));
+                assert_eq!((sums.weighted, sums.plain), (weighted, plain), "2^{log_n} points");
+            }
+        }
+    }
+}

@@ -24,7 +24,11 @@ const BITS: u32 = 52;
 const MASK: u64 = (1 << BITS) - 1;
 
 /// A field whose elements are kept in four words, times 2^256.
-pub trait Prime: Copy {
+///
+/// # Safety
+///
+/// The type is its four words and nothing else, and no words are invalid for it.
+pub unsafe trait Prime: Copy {
     /// The prime in words.
     const WORDS: [u64; 4];
     /// The prime in limbs.
@@ -33,11 +37,13 @@ pub trait Prime: Copy {
     const INVERSE: u64 = negative_inverse(Self::WORDS[0]);
 }
 
-impl Prime for Fq {
+// SAFETY: the type is a structure around an array of four words; `memory` asserts that it is not larger.
+unsafe impl Prime for Fq {
     const WORDS: [u64; 4] = [0x3c208c16d87cfd47, 0x97816a916871ca8d, 0xb85045b68181585d, 0x30644e72e131a029];
 }
 
-impl Prime for Fr {
+// SAFETY: as above.
+unsafe impl Prime for Fr {
     const WORDS: [u64; 4] = [0x43e1f593f0000001, 0x2833e84879b97091, 0xb85045b68181585d, 0x30644e72e131a029];
 }
 

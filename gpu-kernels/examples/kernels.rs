@@ -1,4 +1,5 @@
-//! CPU time of multiplications over fixed bases and of transforms, on one thread, by way of computing.
+//! CPU time of the kernels on one thread, with scalar arithmetic and with what this processor offers. With the argument
+//! `lanes` the scalar one is left out.
 
 use halo2curves_axiom::{
     ff::Field,
