@@ -177,7 +177,8 @@ inline void Worker::run_block() {
         diverged |= finished > 0;
         std::vector<Fiber*> waiting;
         waiting.swap(parked);
-        for (Fiber* fiber : waiting) resume(fiber);
+        // The other way round than before the barrier: what leans on an order of threads must fail.
+        for (auto fiber = waiting.rbegin(); fiber != waiting.rend(); ++fiber) resume(*fiber);
     }
 }
 
