@@ -48,6 +48,12 @@ inline unsigned atomicAdd(unsigned* address, unsigned value) {
     return __atomic_fetch_add(address, value, __ATOMIC_RELAXED);
 }
 
+inline unsigned __brev(unsigned value) {
+    unsigned result = 0;
+    for (int bit = 0; bit < 32; bit++) result |= ((value >> bit) & 1) << (31 - bit);
+    return result;
+}
+
 namespace emulator {
 
 // Stacks are mapped, not touched, until a fiber uses them.
@@ -177,7 +183,8 @@ inline void Worker::run_block() {
         diverged |= finished > 0;
         std::vector<Fiber*> waiting;
         waiting.swap(parked);
-        for (Fiber* fiber : waiting) resume(fiber);
+        // The other way round than before the barrier: what leans on an order of threads must fail.
+        for (auto fiber = waiting.rbegin(); fiber != waiting.rend(); ++fiber) resume(*fiber);
     }
 }
 

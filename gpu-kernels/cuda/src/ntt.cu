@@ -34,12 +34,7 @@ struct Tile {
     }
 };
 
-__device__ __forceinline__ u32 reverse_bits(u32 value, u32 bits) {
-    u32 result = 0;
-#pragma unroll 1
-    for (u32 i = 0; i < bits; i++) result |= ((value >> i) & 1) << (bits - 1 - i);
-    return result;
-}
+__device__ __forceinline__ u32 reverse_bits(u32 value, u32 bits) { return bits == 0 ? 0 : __brev(value) >> (32 - bits); }
 
 // Stages `first .. first + stages` of the transforms of a batch (the grid's second axis). A block works on 2^log_lanes
 // neighbouring groups of 2^stages elements. `twiddles` are the powers of the root of unity below 2^(log_n - 1). Later passes run
@@ -54,6 +49,7 @@ extern "C" __global__ void __launch_bounds__(512)
     Scale before = {load_low, load_high, low_bits}, after = {store_low, store_high, low_bits};
     const Fr* input = inputs[blockIdx.y];
     Fr* output = outputs[blockIdx.y];
+    u32 length = lengths[blockIdx.y];
 
     // Where this block's lanes begin: in the first pass among the reversed high bits, later among the low bits.
     u32 lane_start = blockIdx.x << log_lanes, high = 0;
@@ -68,7 +64,7 @@ extern "C" __global__ void __launch_bounds__(512)
         u32 lane = e & (lanes - 1), middle = e >> log_lanes;
         if (first == 0) {
             u32 i = middle << rest | (lane_start + lane);
-            Fr value = i < lengths[blockIdx.y] ? before.apply(load(&input[i]), i) : Fr::zero();
+            Fr value = i < length ? before.apply(load(&input[i]), i) : Fr::zero();
             tile.store(reverse_bits(middle, stages) << log_lanes | lane, value);
         } else {
             tile.store(e, load(&input[base | middle << first | (lane_start + lane)]));

@@ -22,6 +22,8 @@ const SCALAR_BITS: u32 = 254;
 const DIGIT_BITS_MAX: u32 = 20;
 /// Digits of a batch of columns at a time: 2^27 take one gigabyte when sorted. More columns take turns.
 const ENTRIES_MAX: usize = 1 << 27;
+/// Columns at a time, however short: a grid's second axis ends at 2^16.
+const COLUMNS_MAX: usize = 1 << 12;
 /// Threads of a block that adds points, as the kernels declare.
 const POINT_BLOCK: u32 = 128;
 /// Threads of a block that sums shares, as the kernels declare.
@@ -112,7 +114,7 @@ impl<D: Device> Bases<D> {
             window_stride: 0,
             table_stride: narrow(self.count),
         };
-        let at_a_time = (ENTRIES_MAX / (windows as usize * self.count.max(1))).max(1);
+        let at_a_time = (ENTRIES_MAX / (windows as usize * self.count.max(1))).clamp(1, COLUMNS_MAX);
         let sums =
             columns.chunks(at_a_time).map(|columns| runtime.sum_sets(layout, columns, columns.len(), &self.table));
         Ok(sums.collect::<Result<Vec<_>, _>>()?.concat())
