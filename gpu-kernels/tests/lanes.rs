@@ -26,7 +26,15 @@ fn transforms_agree() {
         let n = scalar.size();
         let mut impulse = vec![Fr::ZERO; n];
         impulse[n - 1] = -Fr::ONE;
-        for values in [elements(n, &mut rng), vec![-Fr::ONE; n], vec![Fr::ZERO; n], impulse] {
+        // Where every second coefficient is zero, products that may be above the prime are subtracted from zero.
+        let halves = (0..10).map(|_| {
+            let mut values = elements(n, &mut rng);
+            values.iter_mut().step_by(2).for_each(|value| *value = Fr::ZERO);
+            values
+        });
+        let halves: Vec<Vec<Fr>> = halves.collect();
+        let ends = [elements(n, &mut rng), vec![-Fr::ONE; n], vec![Fr::ZERO; n], impulse];
+        for values in ends.into_iter().chain(halves) {
             let both = [&scalar, &detected].map(|transform| {
                 let mut forward = values.clone();
                 transform.forward(&mut forward).unwrap();
