@@ -1,8 +1,8 @@
-//! What a machine with a CUDA device is asked to do with the kernels: agree with the definitions first, then be timed. Prints one
-//! record as JSON.
+//! What a machine with a CUDA device is asked to do with the kernels: agree with the definitions first, then be timed.
+//! Prints one record as JSON.
 //!
-//! `gpu_suite [--emulated] [--log-max N]`: sizes go from 2^12 (2^6 emulated) to 2^N. With `--emulated` the processor takes the
-//! device's place, which shows that the suite runs to its end and says nothing about speed.
+//! `gpu_suite [--emulated] [--log-max N]`: sizes go from 2^12 (2^6 emulated) to 2^N. With `--emulated` the processor
+//! takes the device's place, which shows that the suite runs to its end and says nothing about speed.
 
 #[path = "../tests/conformance/mod.rs"]
 mod conformance;

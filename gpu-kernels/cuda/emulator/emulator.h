@@ -1,8 +1,9 @@
 // Runs kernels on the host: enough of CUDA's language for the files beside this folder, unchanged.
 //
-// A block's threads are fibers of one host thread. A fiber runs one thread after the other as long as none of them waits, so a
-// kernel without barriers is a plain loop; at a barrier the fiber is parked and another takes the threads that are left.
-// Blocks are shared out between host threads. A barrier that not all threads of a block reach is an error, as on a device.
+// A block's threads are fibers of one host thread. A fiber runs one thread after the other as long as none of them
+// waits, so a kernel without barriers is a plain loop; at a barrier the fiber is parked and another takes the threads
+// that are left. Blocks are shared out between host threads. A barrier that not all threads of a block reach is an
+// error, as on a device.
 #pragma once
 #include <atomic>
 #include <cstddef>
@@ -138,8 +139,8 @@ __attribute__((noinline)) static void leave() {
     switch_stack(&self->stack_pointer, worker->scheduler);
 }
 
-// What a fiber does from its first instruction on: thread after thread, block after block. Launches may come from different
-// host threads, so nothing that belongs to one of them is kept here.
+// What a fiber does from its first instruction on: thread after thread, block after block. Launches may come from
+// different host threads, so nothing that belongs to one of them is kept here.
 static void fiber_main() {
     for (;;) {
         run_threads();
@@ -149,7 +150,8 @@ static void fiber_main() {
 
 inline Fiber* new_fiber() {
     Fiber* fiber = new Fiber;
-    fiber->stack = mmap(nullptr, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    fiber->stack = mmap(nullptr, STACK_BYTES, PROT_READ | PROT_WRITE, flags, -1, 0);
     if (fiber->stack == MAP_FAILED) {
         std::fputs("emulator: no memory for a stack\n", stderr);
         std::abort();
@@ -255,9 +257,8 @@ inline void __syncthreads() { emulator::barrier(); }
 
 // One entry for each kernel, by its name. Libraries are compiled with all else hidden: each has its own workers.
 #define EMULATED_KERNEL(kernel)                                                                                     \
-    extern "C" __attribute__((visibility("default"))) int emulated_##kernel(unsigned grid_x, unsigned grid_y,           \
-                                                                            unsigned block, unsigned shared,           \
-                                                                            void** arguments) {                        \
+    extern "C" __attribute__((visibility("default"))) int emulated_##kernel(                                        \
+        unsigned grid_x, unsigned grid_y, unsigned block, unsigned shared, void** arguments) {                      \
         if (shared > emulator::SHARED_BYTES || block > 1024) return 2;                                              \
         return emulator::launch(&kernel, {grid_x, grid_y, 1}, {block, 1, 1}, arguments);                            \
     }

@@ -1,5 +1,6 @@
-// The two prime fields of BN254, in Montgomery form with R = 2^256: eight words of 32 bits, least significant first, which is
-// how the host keeps its four words of 64 bits in memory. Elements are always fully reduced, so equality is equality of words.
+// The two prime fields of BN254, in Montgomery form with R = 2^256: eight words of 32 bits, least significant first,
+// which is how the host keeps its four words of 64 bits in memory. Elements are always fully reduced, so equality is
+// equality of words.
 //
 // Here stand the elements and the device's arithmetic, on carry chains; field.cuh says which arithmetic is used where.
 #pragma once
@@ -67,8 +68,8 @@ struct alignas(16) Field {
 typedef Field<FrModulus> Fr;
 typedef Field<FqModulus> Fq;
 
-// An element of global memory, in two transfers of 128 bits. Left to itself, the compiler loads each word where it is first used:
-// between the instructions of a carry chain nothing may be moved together.
+// An element of global memory, in two transfers of 128 bits. Left to itself, the compiler loads each word where it is
+// first used: between the instructions of a carry chain nothing may be moved together.
 template <class P>
 __device__ __forceinline__ Field<P> load(const Field<P>* place) {
     const uint4* words = reinterpret_cast<const uint4*>(place);
@@ -124,8 +125,8 @@ __device__ __forceinline__ Field<P> chained_subtract(const Field<P>& a, const Fi
 
 namespace montgomery {
 
-// Products of one factor with every other word of the second lie side by side without touching: low and high halves fill
-// eight words. Words of even index go to `even`, those of odd index to `odd`, which counts from 2^32.
+// Products of one factor with every other word of the second lie side by side without touching: low and high halves
+// fill eight words. Words of even index go to `even`, those of odd index to `odd`, which counts from 2^32.
 //
 // `even += odd >> 32` belongs to the step before: its lowest word has become zero, and what was even is odd now.
 
@@ -141,8 +142,8 @@ __device__ __forceinline__ void add_products(u32* words, Word word, u32 factor) 
     }
 }
 
-// Adds a multiple of the modulus that makes the lowest word zero. The odd words cannot overflow: the highest is a product of
-// numbers below 2^30 and 2^32, and a sum of few such.
+// Adds a multiple of the modulus that makes the lowest word zero. The odd words cannot overflow: the highest is a
+// product of numbers below 2^30 and 2^32, and a sum of few such.
 template <class P>
 __device__ __forceinline__ void clear_lowest(u32* even, u32* odd) {
     u32 factor = even[0] * (u32)P::INVERSE;

@@ -1,7 +1,7 @@
 // Scans: each element is replaced by what all elements before it come to (or before it and itself).
 //
-// A thread takes a chunk of neighbours. Three kernels: what each chunk comes to; what stands before each chunk, in one block; and
-// each chunk once more, from there. Backwards, the last element counts as the first.
+// A thread takes a chunk of neighbours. Three kernels: what each chunk comes to; what stands before each chunk, in one
+// block; and each chunk once more, from there. Backwards, the last element counts as the first.
 #pragma once
 #include "field.cuh"
 
@@ -105,9 +105,9 @@ __device__ __forceinline__ void scan_carries(const Scan& scan, typename Scan::El
 }
 
 template <class Scan>
-__device__ __forceinline__ void scan_apply(const Scan& scan, typename Scan::Element* out, const typename Scan::Element* in,
-                                           const typename Scan::Element* carries, u32 length, u32 chunk, bool backwards,
-                                           bool inclusive) {
+__device__ __forceinline__ void scan_apply(const Scan& scan, typename Scan::Element* out,
+                                           const typename Scan::Element* in, const typename Scan::Element* carries,
+                                           u32 length, u32 chunk, bool backwards, bool inclusive) {
     u32 start = thread_index() * chunk;
     if (start >= length) return;
     u32 end = length - start < chunk ? length : start + chunk;

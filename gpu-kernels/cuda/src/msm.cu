@@ -1,8 +1,8 @@
-// Multi-scalar multiplication: signed digits, a counting sort of points by bucket, sums of equal shares of the sorted points, and
-// the weighted sum of the buckets.
+// Multi-scalar multiplication: signed digits, a counting sort of points by bucket, sums of equal shares of the sorted
+// points, and the weighted sum of the buckets.
 //
-// A set of buckets belongs to a column of scalars, or to a window of digits where there is no table of multiples. Bucket b of a
-// set stands for the digit b + 1.
+// A set of buckets belongs to a column of scalars, or to a window of digits where there is no table of multiples.
+// Bucket b of a set stands for the digit b + 1.
 #include "../include/curve.cuh"
 
 // Threads of a block that adds up points.
@@ -46,8 +46,8 @@ struct Digits {
     }
 };
 
-// Where digits go: the first bucket of a column's first window is column * column_stride, the next window's is window_stride
-// further, and its points are table_stride further in the table.
+// Where digits go: the first bucket of a column's first window is column * column_stride, the next window's is
+// window_stride further, and its points are table_stride further in the table.
 struct Layout {
     u32 digit_bits, windows, column_stride, window_stride, table_stride;
 };
@@ -67,8 +67,8 @@ extern "C" __global__ void __launch_bounds__(256)
     }
 }
 
-// Puts each point behind those of its bucket. `cursors` begin where buckets begin, and end where they end. An entry is a bucket,
-// and a place in the table with a lowest bit that says whether to subtract.
+// Puts each point behind those of its bucket. `cursors` begin where buckets begin, and end where they end. An entry is
+// a bucket, and a place in the table with a lowest bit that says whether to subtract.
 extern "C" __global__ void __launch_bounds__(256)
     msm_scatter(uint2* entries, u32* cursors, const Fr* const* columns, const u32* lengths, Layout layout) {
     u32 i = thread_index();
@@ -108,9 +108,10 @@ struct Parts {
     __device__ __forceinline__ Sum add_to(const Sum& sum, u32 i) const { return add(sum, load(&sums[i])); }
 };
 
-// Each thread sums an equal share of a sorted list, however few buckets it falls into. Runs that begin and end within a share are
-// added to their buckets. A share's first and last run may go on in its neighbours: they become two parts of a shorter list, for
-// the next launch. Parts that do not exist are the identity, under a bucket that keeps the list sorted.
+// Each thread sums an equal share of a sorted list, however few buckets it falls into. Runs that begin and end within a
+// share are added to their buckets. A share's first and last run may go on in its neighbours: they become two parts of
+// a shorter list, for the next launch. Parts that do not exist are the identity, under a bucket that keeps the list
+// sorted.
 template <class Source>
 __device__ __forceinline__ void sum_share(const Source& source, u32 count, u32 share, Sum* buckets, u32* part_buckets,
                                           Sum* part_sums) {
@@ -148,8 +149,8 @@ __device__ __forceinline__ void sum_share(const Source& source, u32 count, u32 s
 }
 
 extern "C" __global__ void __launch_bounds__(SHARE_THREADS)
-    msm_sum_points(Sum* buckets, u32* part_buckets, Sum* part_sums, const uint2* entries, const Affine* table, u32 count,
-                   u32 share) {
+    msm_sum_points(Sum* buckets, u32* part_buckets, Sum* part_sums, const uint2* entries, const Affine* table,
+                   u32 count, u32 share) {
     sum_share(Points{entries, table}, count, share, buckets, part_buckets, part_sums);
 }
 
@@ -171,8 +172,8 @@ __device__ __forceinline__ Sum sum_block(const Sum& mine) {
     return sums[0];
 }
 
-// sum((b + 1) bucket[b]) over the chunks of a block; sets are the grid's second axis. A thread's chunk begins at `start`: suffix
-// sums weigh its buckets from one on, and `start` times their plain sum is what that lacks.
+// sum((b + 1) bucket[b]) over the chunks of a block; sets are the grid's second axis. A thread's chunk begins at
+// `start`: suffix sums weigh its buckets from one on, and `start` times their plain sum is what that lacks.
 extern "C" __global__ void __launch_bounds__(POINT_THREADS)
     msm_weigh(Sum* out, const Sum* buckets, u32 count, u32 chunk) {
     const Sum* set = buckets + blockIdx.y * count;

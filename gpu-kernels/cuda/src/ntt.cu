@@ -1,7 +1,7 @@
 // Number-theoretic transforms: decimation in time, in passes of up to eleven stages over shared memory.
 //
-// The first pass reads in bit-reversed order, so values come out in natural order without a pass of their own for it. Scaling by
-// powers of a coset's shift is part of the first pass's loads or the last one's stores.
+// The first pass reads in bit-reversed order, so values come out in natural order without a pass of their own for it.
+// Scaling by powers of a coset's shift is part of the first pass's loads or the last one's stores.
 #include "../include/field.cuh"
 
 // What to multiply by at position i: nothing (no table), one number (`high[0]`, no low table), or
@@ -34,15 +34,18 @@ struct Tile {
     }
 };
 
-__device__ __forceinline__ u32 reverse_bits(u32 value, u32 bits) { return bits == 0 ? 0 : __brev(value) >> (32 - bits); }
+__device__ __forceinline__ u32 reverse_bits(u32 value, u32 bits) {
+    return bits == 0 ? 0 : __brev(value) >> (32 - bits);
+}
 
 // Stages `first .. first + stages` of the transforms of a batch (the grid's second axis). A block works on 2^log_lanes
-// neighbouring groups of 2^stages elements. `twiddles` are the powers of the root of unity below 2^(log_n - 1). Later passes run
-// in place; in the first one outputs must not be inputs, and inputs end at `lengths` (what is left out is zero).
+// neighbouring groups of 2^stages elements. `twiddles` are the powers of the root of unity below 2^(log_n - 1). Later
+// passes run in place; in the first one outputs must not be inputs, and inputs end at `lengths` (what is left out is
+// zero).
 extern "C" __global__ void __launch_bounds__(512)
     ntt_pass(Fr* const* outputs, const Fr* const* inputs, const u32* lengths, const Fr* twiddles, u32 log_n, u32 first,
-             u32 stages, u32 log_lanes, const Fr* load_low, const Fr* load_high, const Fr* store_low, const Fr* store_high,
-             u32 low_bits) {
+             u32 stages, u32 log_lanes, const Fr* load_low, const Fr* load_high, const Fr* store_low,
+             const Fr* store_high, u32 low_bits) {
     HYGEIA_SHARED(uint4, shared);
     u32 lanes = 1u << log_lanes, size = 1u << (stages + log_lanes), rest = log_n - stages;
     Tile tile = {shared, size};

@@ -1,4 +1,5 @@
-// Poseidon over the scalar field: width 3, rate 2, 8 full and 57 partial rounds, S-box x^5. One thread for each message.
+// Poseidon over the scalar field: width 3, rate 2, 8 full and 57 partial rounds, S-box x^5. One thread for each
+// message.
 #include "../include/field.cuh"
 
 #define POSEIDON_ROUNDS 65

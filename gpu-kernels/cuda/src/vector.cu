@@ -17,12 +17,6 @@ extern "C" __global__ void __launch_bounds__(256)
     store(&out[i], sum);
 }
 
-// out[i] = a[i] b[i].
-extern "C" __global__ void __launch_bounds__(256) vector_multiply(Fr* out, const Fr* a, const Fr* b, u32 length) {
-    u32 i = thread_index();
-    if (i < length) store(&out[i], load(&a[i]) * load(&b[i]));
-}
-
 // vector[i] -= low[i].
 extern "C" __global__ void __launch_bounds__(256) vector_subtract_low(Fr* vector, const Fr* low, u32 count) {
     u32 i = thread_index();
@@ -36,7 +30,8 @@ extern "C" __global__ void __launch_bounds__(256)
     if (i < length) store(&out[i], load(&low[i & ((1u << low_bits) - 1)]) * load(&high[i >> low_bits]));
 }
 
-// out[i] = 1 / in[i], and 0 for 0. A thread inverts the product of every `thread_count`-th element. `out` must not be `in`.
+// out[i] = 1 / in[i], and 0 for 0. A thread inverts the product of every `thread_count`-th element. `out` must not be
+// `in`.
 extern "C" __global__ void __launch_bounds__(128) vector_invert(Fr* out, const Fr* in, u32 length) {
     u32 first = thread_index(), stride = thread_count();
     if (first >= length) return;
@@ -58,8 +53,8 @@ extern "C" __global__ void __launch_bounds__(128) vector_invert(Fr* out, const F
     }
 }
 
-// Values of polynomials, one query for each row of the grid: each thread takes every `thread_count`-th coefficient by Horner's
-// rule in `steps` (the point to the power of thread_count), and a block adds up what its threads found.
+// Values of polynomials, one query for each row of the grid: each thread takes every `thread_count`-th coefficient by
+// Horner's rule in `steps` (the point to the power of thread_count), and a block adds up what its threads found.
 extern "C" __global__ void __launch_bounds__(SUM_THREADS)
     evaluate_partial(Fr* partial, const Fr* const* polynomials, const u32* lengths, const Fr* points, const Fr* steps) {
     __shared__ Fr sums[SUM_THREADS];
@@ -95,21 +90,22 @@ extern "C" __global__ void __launch_bounds__(64) sum_rows(Fr* out, const Fr* in,
     store(&out[row], sum);
 }
 
-// The three kernels of a scan (scan.cuh). `factor` and its power of a whole chunk are read by the affine scan alone: it divides
-// a polynomial by X - factor when it runs backwards.
-#define HYGEIA_SCAN(name, type, element, make)                                                                         \
-    extern "C" __global__ void __launch_bounds__(128)                                                                   \
-        name##_totals(element* totals, const element* in, Fr factor, Fr chunk_factor, u32 length, u32 chunk, u32 backwards) { \
-        scan_totals(type make, totals, in, length, chunk, backwards != 0);                                              \
-    }                                                                                                                   \
-    extern "C" __global__ void __launch_bounds__(SCAN_THREADS)                                                          \
-        name##_carries(element* totals, Fr factor, Fr chunk_factor, u32 count) {                                        \
-        scan_carries(type make, totals, count);                                                                         \
-    }                                                                                                                   \
-    extern "C" __global__ void __launch_bounds__(128)                                                                   \
-        name##_apply(element* out, const element* in, const element* carries, Fr factor, Fr chunk_factor, u32 length,   \
-                     u32 chunk, u32 backwards, u32 inclusive) {                                                         \
-        scan_apply(type make, out, in, carries, length, chunk, backwards != 0, inclusive != 0);                         \
+// The three kernels of a scan (scan.cuh). `factor` and its power of a whole chunk are read by the affine scan alone: it
+// divides a polynomial by X - factor when it runs backwards.
+#define HYGEIA_SCAN(name, type, element, make)                                                                       \
+    extern "C" __global__ void __launch_bounds__(128)                                                                \
+        name##_totals(element* totals, const element* in, Fr factor, Fr chunk_factor, u32 length, u32 chunk,         \
+                      u32 backwards) {                                                                               \
+        scan_totals(type make, totals, in, length, chunk, backwards != 0);                                           \
+    }                                                                                                                \
+    extern "C" __global__ void __launch_bounds__(SCAN_THREADS)                                                       \
+        name##_carries(element* totals, Fr factor, Fr chunk_factor, u32 count) {                                     \
+        scan_carries(type make, totals, count);                                                                      \
+    }                                                                                                                \
+    extern "C" __global__ void __launch_bounds__(128)                                                                \
+        name##_apply(element* out, const element* in, const element* carries, Fr factor, Fr chunk_factor,            \
+                     u32 length, u32 chunk, u32 backwards, u32 inclusive) {                                          \
+        scan_apply(type make, out, in, carries, length, chunk, backwards != 0, inclusive != 0);                      \
     }
 
 #define HYGEIA_AFFINE {factor, chunk_factor}

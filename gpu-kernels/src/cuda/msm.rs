@@ -1,7 +1,7 @@
 //! Multi-scalar multiplication: points sorted by digit, equal shares of the sorted list summed, buckets weighed.
 //!
-//! Over fixed bases a table of multiples leaves one set of buckets for each column of scalars. Points that are used once have a
-//! set for each window of digits, and the host doubles between them.
+//! Over fixed bases a table of multiples leaves one set of buckets for each column of scalars. Points that are used
+//! once have a set for each window of digits, and the host doubles between them.
 
 use halo2curves_axiom::{
     bn256::Fq,
@@ -243,9 +243,9 @@ fn point(sum: &[Fq]) -> G1 {
     inverses.map_or(G1::identity(), |(zz, zzz)| G1Affine { x: sum[0] * zz, y: sum[1] * zzz }.to_curve())
 }
 
-/// Bits of a digit: what costs least for random scalars, in multiplications of the base field. A point costs ten for each
-/// window. A bucket costs two additions of fourteen and its part in a multiplication, some fifty; few threads share that work, so
-/// it is counted as more.
+/// Bits of a digit: what costs least for random scalars, in multiplications of the base field. A point costs ten for
+/// each window. A bucket costs two additions of fourteen and its part in a multiplication, some fifty; few threads
+/// share that work, so it is counted as more.
 fn digit_bits(points: usize) -> u32 {
     let cost = |bits: u32| 10 * points * SCALAR_BITS.div_ceil(bits) as usize + 80 * (1 << (bits - 1));
     (4..=DIGIT_BITS_MAX).min_by_key(|&bits| cost(bits)).expect("the range is not empty")

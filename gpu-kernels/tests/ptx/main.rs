@@ -1,5 +1,5 @@
-//! The fields' arithmetic in the instructions that CUDA's compiler makes of it, run one by one: what the emulator cannot show,
-//! since it has no carry chains. Needs `libnvrtc` on the loader's path, and no device.
+//! The fields' arithmetic in the instructions that CUDA's compiler makes of it, run one by one: what the emulator
+//! cannot show, since it has no carry chains. Needs `libnvrtc` on the loader's path, and no device.
 
 mod machine;
 
@@ -69,8 +69,9 @@ fn check<F: PrimeField<Repr = [u8; 32]> + SerdeObject>(machine: &Machine) {
 fn the_machine_keeps_carries() {
     let kernel = |last: &str| {
         format!(
-            ".visible .entry k(\n.param .u64 k_param_0\n)\n{{\nld.param.u64 %rd1, [k_param_0];\nmov.u32 %r1, 4294967295;\n\
-             add.cc.u32 %r2, %r1, 1;\n{last} %r3, 0, 0;\nst.global.v4.u32 [%rd1], {{%r2, %r3, %r1, %r1}};\nret;\n}}\n"
+            ".visible .entry k(\n.param .u64 k_param_0\n)\n{{\nld.param.u64 %rd1, [k_param_0];\n\
+             mov.u32 %r1, 4294967295;\nadd.cc.u32 %r2, %r1, 1;\n{last} %r3, 0, 0;\n\
+             st.global.v4.u32 [%rd1], {{%r2, %r3, %r1, %r1}};\nret;\n}}\n"
         )
     };
     let sum = |last| Machine::of(&kernel(last), "k").run(&[OUT], &[]).read(OUT, 8);
