@@ -155,6 +155,20 @@ pub enum KernelError {
         /// The library.
         library: &'static str,
     },
+    /// A library lacks a function: it is another version than the one that it is called as.
+    #[error("device: no function {symbol} in {library}")]
+    Symbol {
+        /// The library.
+        library: &'static str,
+        /// The function.
+        symbol: &'static str,
+    },
+    /// A device computed something else than the processor, or what is no value at all.
+    #[error("device: the result of {operation} is wrong")]
+    Wrong {
+        /// What was computed.
+        operation: &'static str,
+    },
     /// Kernels could not be compiled for the device.
     #[error("device: the kernels of {name} could not be compiled: {log}")]
     Compile {
@@ -168,7 +182,12 @@ pub enum KernelError {
 impl KernelError {
     /// Whether it was the device that failed, so that another may do better.
     pub fn is_of_device(&self) -> bool {
-        matches!(self, Self::Memory { .. } | Self::Device { .. } | Self::Missing { .. } | Self::Compile { .. })
+        match self {
+            Self::Memory { .. } | Self::Device { .. } | Self::Missing { .. } => true,
+            Self::Symbol { .. } | Self::Wrong { .. } | Self::Compile { .. } => true,
+            Self::LengthMismatch { .. } | Self::IdentityBase { .. } | Self::DomainSize { .. } => false,
+            Self::Length { .. } | Self::ZeroShift => false,
+        }
     }
 
     /// Refuses a vector of another length.

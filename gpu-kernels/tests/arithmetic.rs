@@ -1,5 +1,5 @@
-//! The fields and the curve of the kernels against halo2curves: the device's carry chains, and the twin that stands in for them on
-//! the host.
+//! The fields and the curve of the kernels against halo2curves: the device's carry chains, and the twin that stands in
+//! for them on the host.
 
 use std::sync::LazyLock;
 

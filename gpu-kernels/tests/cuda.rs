@@ -34,8 +34,8 @@ fn the_emulated_device_conforms() {
     conformance::all(&*DEVICE);
 }
 
-/// More digits than one thread's share for each thread that shares are cut for, and lists of sums several launches long: random
-/// scalars spread over all buckets, small and equal ones crowd into few.
+/// More digits than one thread's share for each thread that shares are cut for, and lists of sums several launches
+/// long: random scalars spread over all buckets, small and equal ones crowd into few.
 #[test]
 fn crowded_and_even_buckets_of_many_points_are_summed() {
     let size = (1 << 16) - 1;

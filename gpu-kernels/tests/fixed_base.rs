@@ -4,7 +4,7 @@ use halo2curves_axiom::{
     ff::{Field, PrimeField},
     group::{Curve, Group},
 };
-use hygeia_gpu_kernels::{FixedBases, Fr, G1, G1Affine, Transform};
+use hygeia_gpu_kernels::{FixedBases, Fr, G1, G1Affine, Transform, cpu::Arithmetic};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 
@@ -20,9 +20,17 @@ fn naive(scalars: &[Fr], bases: &[G1Affine]) -> G1 {
     scalars.iter().zip(bases).map(|(scalar, base)| *base * scalar).sum()
 }
 
+/// On a processor without vector arithmetic both are the same.
+fn ways() -> [Arithmetic; 2] {
+    [Arithmetic::SCALAR, Arithmetic::detect()]
+}
+
 fn check(case: &str, scalars: &[Fr], bases: &[G1Affine]) {
-    let table = FixedBases::new(bases).unwrap();
-    assert_eq!(table.msm(scalars).unwrap(), naive(scalars, bases), "{case}");
+    let expected = naive(scalars, bases);
+    for arithmetic in ways() {
+        let table = FixedBases::with_arithmetic(bases, arithmetic).unwrap();
+        assert_eq!(table.msm(scalars).unwrap(), expected, "{case}, {arithmetic:?}");
+    }
 }
 
 /// The scalars next to which digits, signs and carries change.
@@ -77,17 +85,18 @@ fn large_sizes_agree_with_their_folded_halves() {
     let few = points(64, &mut rng);
     let size = (1 << 14) + 5;
     let bases: Vec<G1Affine> = (0..size).map(|index| few[index % few.len()]).collect();
-    let table = FixedBases::new(&bases).unwrap();
     let random: Vec<Fr> = (0..size).map(|_| Fr::random(&mut rng)).collect();
     let columns = [random.clone(), vec![Fr::from(3); size], random[..5000].to_vec()];
     let folded = |scalars: &[Fr]| -> Vec<Fr> {
         (0..few.len()).map(|start| scalars.iter().skip(start).step_by(few.len()).sum()).collect()
     };
-    let sums = table.msm_many(&columns.each_ref().map(Vec::as_slice)).unwrap();
-    let alone: Vec<G1> = columns.iter().map(|column| table.msm(column).unwrap()).collect();
-    assert_eq!(sums, alone);
-    for (sum, column) in sums.iter().zip(&columns) {
-        assert_eq!(*sum, naive(&folded(column), &few));
+    let expected = columns.each_ref().map(|column| naive(&folded(column), &few));
+    for arithmetic in ways() {
+        let table = FixedBases::with_arithmetic(&bases, arithmetic).unwrap();
+        let sums = table.msm_many(&columns.each_ref().map(Vec::as_slice)).unwrap();
+        let alone: Vec<G1> = columns.iter().map(|column| table.msm(column).unwrap()).collect();
+        assert_eq!(sums, alone);
+        assert_eq!(sums, expected, "{arithmetic:?}");
     }
 }
 

@@ -1,6 +1,6 @@
-// Starts the program that compute-sanitizer looks at. The tool starts it through a helper that lies beside it, which its wheel
-// does not have; this is what it needs of it. Linked statically: the libraries that the tool has preloaded into the program
-// are not for the one that only starts it.
+// Starts the program that compute-sanitizer looks at. The tool starts it through a helper that lies beside it, which
+// its wheel does not have; this is what it needs of it. Linked statically: the libraries that the tool has preloaded
+// into the program are not for the one that only starts it.
 //
 // usage: launcher ARGUMENT... PROGRAM
 

@@ -1,12 +1,12 @@
 #!/bin/sh
-# The GPU suite, packed: unpacks into a folder of its own, has compute-sanitizer look at the kernels on small sizes, then checks
-# and times everything. Writes one record, $OUT/record.json or ./record.json, and removes what it unpacked.
+# The GPU suite, packed: unpacks into a folder of its own, has compute-sanitizer look at the kernels on small sizes,
+# then checks and times everything. Writes one record, $OUT/record.json or ./record.json, and removes what it unpacked.
 #
 # usage: sh run.sh [--emulated] [--log-max N] [--runs N]
 #
-# Needs x86-64 Linux with glibc @GLIBC@ or later, libstdc++ and libgcc_s, a CUDA driver of version 580 or later, tar, and xz or
-# Python 3. No Rust, no CUDA toolkit, no network. `--emulated` needs no driver either: it shows that the suite runs to its end.
-# At most eight minutes on a device. It changes no setting of the device.
+# Needs x86-64 Linux with glibc @GLIBC@ or later, libstdc++ and libgcc_s, a CUDA driver of version 580 or later, tar,
+# and xz or Python 3. No Rust, no CUDA toolkit, no network. `--emulated` needs no driver either: it shows that the suite
+# runs to its end. At most eight minutes on a device. It changes no setting of the device.
 #
 # Exit status: 0 all passed, 1 a check failed (the record says which), 3 no device.
 set -eu
@@ -42,19 +42,21 @@ gpu=$work/bin/gpu
 status=0
 "$gpu" $emulated --probe || status=$?
 if [ "$status" -ne 0 ]; then
-    echo "gpu-suite: nothing was run, for this machine has no CUDA device or no driver (the line above says what is missing)" >&2
+    echo "gpu-suite: nothing was run: no CUDA device or no driver here; the line above says what is missing" >&2
     exit "$status"
 fi
 
-# The machine's own compute-sanitizer where it has one: the wheel's is not complete and starts programs by a helper of ours.
+# The machine's own compute-sanitizer where it has one: the wheel's is not complete and starts programs by a helper of
+# ours.
 sanitizer=$(PATH="$PATH:/usr/local/cuda/bin" command -v compute-sanitizer || echo "$work/sanitizer/compute-sanitizer")
 
-# What a tool says of the checks, in a few words: `sanitized TOOL SECONDS`. Its summary decides, for its exit status is also
-# the program's.
+# What a tool says of the checks, in a few words: `sanitized TOOL SECONDS`. Its summary decides, for its exit status is
+# also the program's.
 sanitized() {
     log=$work/$1.log
     status=0
-    timeout -k 5 "$2" "$sanitizer" --tool "$1" --target-processes application-only "$gpu" --check >"$log" 2>&1 || status=$?
+    timeout -k 5 "$2" "$sanitizer" --tool "$1" --target-processes application-only "$gpu" --check >"$log" 2>&1 ||
+        status=$?
     if grep -q 'SUMMARY: 0 ' "$log"; then
         echo "clean"
     elif grep -q 'SUMMARY: ' "$log"; then

@@ -42,7 +42,7 @@ pub fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
 /// Builds the provers that are measured beside ours. They are a workspace of their own, for nothing else needs what they need.
 fn build_peers(workspace: &Workspace) -> Result<PathBuf> {
     let mut cargo = workspace.cargo();
-    // In their folder, so that cargo reads the flags that stand there.
-    cargo.args(["build", "--release", "--locked"]).current_dir(workspace.path("benches/peers/provers"));
+    // In their folder, so that cargo reads the flags that stand there. Their lock file follows what our crates need.
+    cargo.args(["build", "--release"]).current_dir(workspace.path("benches/peers/provers"));
     demo::built(cargo, "prover-peers")
 }

@@ -1,7 +1,8 @@
 //! `cargo xtask gpu-suite`: the suite for machines with a GPU, packed so that it can be carried to one.
 //!
-//! The pack holds the program, CUDA's run-time compiler, compute-sanitizer, and the kernels as the emulator compiled them. A
-//! machine that runs it needs no Rust, no CUDA toolkit and no network. Nothing is packed that did not run to its end here.
+//! The pack holds the program, CUDA's run-time compiler, compute-sanitizer, and the kernels as the emulator compiled
+//! them. A machine that runs it needs no Rust, no CUDA toolkit and no network. Nothing is packed that did not run to
+//! its end here.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -52,7 +52,7 @@ enum Task {
     },
     /// Build the binary with candle on CUDA; flags go to cargo. Needs no CUDA on this machine.
     Cuda(Passed),
-    /// Pack the suite for machines with a GPU: an archive and a script that need no Rust, no CUDA toolkit and no network there.
+    /// Pack the suite for machines with a GPU: archive and script need no Rust, CUDA toolkit or network there.
     GpuSuite(gpu_suite::Options),
     /// Run the benchmark suites, or the one named first; further flags go to it.
     Bench(Passed),

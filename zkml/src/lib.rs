@@ -23,7 +23,10 @@ pub use engine::{
     ezkl::{EzklConfig, EzklEngine, EzklError},
     native::{EngineConfig, NativeEngine, Srs, SrsError, VerifyingKeyFile, local_chain, verify},
 };
-pub use hygeia_gpu_kernels::cuda::DriverConfig as CudaConfig;
+pub use hygeia_gpu_kernels::{
+    cuda::DriverConfig as CudaConfig,
+    icicle::{IcicleConfig, IcicleDevice},
+};
 pub use prover::Placement;
 pub use statement::{Commitment, CommitmentScheme, PublicInputs, Salt, StatementError, commit};
 

@@ -1,11 +1,14 @@
 //! The command line: every flag with its default and its environment variable. The one place that reads either.
 
+pub mod device;
 pub mod gov;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use device::{ProofDevice, ScoringDevice};
 
 /// Agents that watch patients' streams, alert at once, prove every score and trigger approved care.
 #[derive(Debug, Parser)]
@@ -250,8 +253,8 @@ pub struct SentinelArgs {
     pub qdrant: Option<String>,
     /// Where windows are scored: `cpu`, or `cuda`, `cuda:0`, `cuda:1`… in a binary that `cargo xtask cuda` built. The scores are
     /// the same.
-    #[arg(long, env = "HYGEIA_SCORING_DEVICE", default_value = "cpu", value_parser = device)]
-    pub scoring_device: ComputeDevice,
+    #[arg(long, env = "HYGEIA_SCORING_DEVICE", default_value = "cpu", value_parser = device::scoring_device)]
+    pub scoring_device: ScoringDevice,
 }
 
 /// What the circuits and their keys are made for and from.
@@ -313,10 +316,17 @@ pub struct ProverArgs {
     /// Seconds that a scored window waits for others before its audit batch closes, full or not.
     #[arg(long, env = "HYGEIA_AUDIT_WAIT_S", default_value_t = 900)]
     pub audit_wait_s: u64,
-    /// Where proofs are made: `cpu`, or `cuda`, `cuda:0`, `cuda:1`… for a CUDA device. Every proof is verified before it
-    /// leaves, and a device that fails is stood in for by the processor.
-    #[arg(long, env = "HYGEIA_DEVICE", default_value = "cpu", value_parser = device)]
-    pub device: ComputeDevice,
+    /// Where proofs are made: `cpu`; `cuda`, `cuda:0`, `cuda:1`… for a CUDA device; `icicle`, `icicle:0`… for one that ICICLE
+    /// drives, or `icicle-cpu`. Every proof is verified before it leaves, and a device that fails is stood in for by the
+    /// processor.
+    #[arg(long, env = "HYGEIA_DEVICE", default_value = "cpu", value_parser = device::proof_device)]
+    pub device: ProofDevice,
+    /// Folder of ICICLE's libraries.
+    #[arg(long, env = "HYGEIA_ICICLE_DIR")]
+    pub icicle_dir: Option<PathBuf>,
+    /// Folder of ICICLE's CUDA backend.
+    #[arg(long, env = "HYGEIA_ICICLE_BACKEND_DIR")]
+    pub icicle_backend_dir: Option<PathBuf>,
     /// Device memory to take at most, in MiB; all of it when absent.
     #[arg(long, env = "HYGEIA_DEVICE_MEMORY_MIB")]
     pub device_memory_mib: Option<usize>,
@@ -350,40 +360,6 @@ impl EzklArgs {
     pub fn of_tools(tools: &Path) -> Self {
         let ezkl_memory_mib = const { std::num::NonZeroU32::new(4096).unwrap() };
         Self { ezkl_python: tools.join("venv/bin/python"), ezkl_memory_mib, ezkl_gpu: false }
-    }
-}
-
-/// Where proofs are made, or windows scored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ComputeDevice {
-    /// On the processor.
-    Cpu,
-    /// On the CUDA device with this number.
-    Cuda(usize),
-}
-
-/// Reads a device.
-fn device(text: &str) -> Result<ComputeDevice, String> {
-    let number = match text.split_once(':') {
-        None if text == "cpu" => return Ok(ComputeDevice::Cpu),
-        None if text == "cuda" => Some(0),
-        Some(("cuda", number)) => number.parse().ok(),
-        _ => None,
-    };
-    number.map(ComputeDevice::Cuda).ok_or_else(|| "`cpu`, `cuda` or `cuda:NUMBER` is needed".to_owned())
-}
-
-impl ProverArgs {
-    /// Where proofs are made, and how. Compiled kernels are kept beside the keys, which are as precious.
-    pub fn placement(&self) -> hygeia_zkml::Placement {
-        match self.device {
-            ComputeDevice::Cpu => hygeia_zkml::Placement::Cpu,
-            ComputeDevice::Cuda(ordinal) => hygeia_zkml::Placement::Cuda(hygeia_zkml::CudaConfig {
-                ordinal,
-                image_folder: Some(self.keys_dir.join("kernels")),
-                memory_bytes_max: self.device_memory_mib.map(|mib| mib << 20),
-            }),
-        }
     }
 }
 

@@ -1,15 +1,16 @@
-//! What a machine with a CUDA device is asked to do with the kernels and the prover: agree with the definitions first, then be
-//! timed beside the same machine's processor. Writes one record as JSON, `$OUT/record.json` or `./record.json`.
+//! What a machine with a CUDA device is asked to do with the kernels and the prover: agree with the definitions first,
+//! then be timed beside the same machine's processor. Writes one record as JSON, `$OUT/record.json` or `./record.json`.
 //!
-//! `cargo xtask gpu-suite` packs this program for machines that have no Rust. Each part runs in a process of its own and within
-//! a time limit, so one that fails, hangs or breaks the device costs the others nothing; the record says which did.
+//! `cargo xtask gpu-suite` packs this program for machines that have no Rust. Each part runs in a process of its own
+//! and within a time limit, so one that fails, hangs or breaks the device costs the others nothing; the record says
+//! which did.
 //!
 //! ```text
 //! gpu                         # everything
 //! gpu --check                 # conformance alone, in this process: what compute-sanitizer is run on
 //! gpu --probe                 # names the device
-//! gpu --emulated              # the processor in the device's place, at small sizes: shows that the suite runs to its end,
-//!                             # and nothing about speed
+//! gpu --emulated              # the processor in the device's place, at small sizes: shows that the suite runs to
+//!                             # its end, and nothing about speed
 //! gpu --log-max 18 --runs 3   # sizes of kernels up to 2^18, three proofs of each kind
 //! gpu --sanitizer TEXT [--sanitizer-failed]   # what a sanitizer said before, for the record
 //! ```

@@ -142,8 +142,8 @@ fn in_flight<E: Error + Send + 'static>(
     Ok((callers * proofs_each) as f64 / start.elapsed().as_secs_f64())
 }
 
-/// The most memory that was seen to be taken while something ran, beside what was taken before. Where that cannot be seen, it
-/// is not run.
+/// The most memory that was seen to be taken while something ran, beside what was taken before. Where that cannot be
+/// seen, it is not run.
 fn peak<P: Place, E>(place: &P, work: impl FnOnce() -> Result<(), E>) -> Result<Option<usize>, E> {
     let Some(before) = place.memory_bytes_left() else { return Ok(None) };
     let (least_left, is_done) = (AtomicUsize::new(before), AtomicBool::new(false));

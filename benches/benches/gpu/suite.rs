@@ -16,7 +16,8 @@ use crate::{
     place::Place,
 };
 
-/// Longest that all parts together may take on a device: with the sanitizer's checks before them, all within eight minutes.
+/// Longest that all parts together may take on a device: with the sanitizer's checks before them, all within eight
+/// minutes.
 const SUITE_LIMIT: Duration = Duration::from_secs(290);
 /// Least that is left for a part to be started.
 const PART_LEAST: Duration = Duration::from_secs(5);
@@ -44,10 +45,12 @@ pub fn run<P: Place>(device: &str, arguments: &Arguments) -> bool {
         "driver": { "before": before, "after": machine::device(), "module": machine::driver_module() },
         "took_s": rounded(start.elapsed().as_secs_f64(), 1),
         "method": {
-            "kernels": "data on the device, clock of the host around a call and a wait for the device, median of 7 after one; \
-                        bases are fixed and have their tables, scalars are random; sizes up to 2^20 fit the caches of large devices",
-            "proofs": "witness, proof and its verification by halo2-axiom; median of the runs after one that warms caches; device \
-                       and processor take turns on the same windows; the processor's is our own prover on all cores",
+            "kernels": "data on the device; clock of the host around a call and a wait for the device, median of 7 after \
+                        one; bases are fixed and have their tables, scalars are random; sizes up to 2^20 fit the caches \
+                        of large devices",
+            "proofs": "witness, proof and its verification by halo2-axiom; median of the runs after one that warms \
+                       caches; device and processor take turns on the same windows; the processor's is our own prover \
+                       on all cores",
             "memory": "resident_bytes: what a prepared key keeps on the device; peak_bytes: the most beside it that was \
                        seen during a proof, looked at each fifth of a millisecond",
         },

@@ -1,8 +1,9 @@
 // Runs kernels on the host: enough of CUDA's language for the files beside this folder, unchanged.
 //
-// A block's threads are fibers of one host thread. A fiber runs one thread after the other as long as none of them waits, so a
-// kernel without barriers is a plain loop; at a barrier the fiber is parked and another takes the threads that are left.
-// Blocks are shared out between host threads. A barrier that not all threads of a block reach is an error, as on a device.
+// A block's threads are fibers of one host thread. A fiber runs one thread after the other as long as none of them
+// waits, so a kernel without barriers is a plain loop; at a barrier the fiber is parked and another takes the threads
+// that are left. Blocks are shared out between host threads. A barrier that not all threads of a block reach is an
+// error, as on a device.
 #pragma once
 #include <atomic>
 #include <cstddef>
@@ -46,6 +47,12 @@ EMULATOR_PLACE dim3 threadIdx, blockIdx, blockDim, gridDim;
 
 inline unsigned atomicAdd(unsigned* address, unsigned value) {
     return __atomic_fetch_add(address, value, __ATOMIC_RELAXED);
+}
+
+inline unsigned __brev(unsigned value) {
+    unsigned result = 0;
+    for (int bit = 0; bit < 32; bit++) result |= ((value >> bit) & 1) << (31 - bit);
+    return result;
 }
 
 namespace emulator {
@@ -132,8 +139,8 @@ __attribute__((noinline)) static void leave() {
     switch_stack(&self->stack_pointer, worker->scheduler);
 }
 
-// What a fiber does from its first instruction on: thread after thread, block after block. Launches may come from different
-// host threads, so nothing that belongs to one of them is kept here.
+// What a fiber does from its first instruction on: thread after thread, block after block. Launches may come from
+// different host threads, so nothing that belongs to one of them is kept here.
 static void fiber_main() {
     for (;;) {
         run_threads();
@@ -143,7 +150,8 @@ static void fiber_main() {
 
 inline Fiber* new_fiber() {
     Fiber* fiber = new Fiber;
-    fiber->stack = mmap(nullptr, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    fiber->stack = mmap(nullptr, STACK_BYTES, PROT_READ | PROT_WRITE, flags, -1, 0);
     if (fiber->stack == MAP_FAILED) {
         std::fputs("emulator: no memory for a stack\n", stderr);
         std::abort();
@@ -177,7 +185,8 @@ inline void Worker::run_block() {
         diverged |= finished > 0;
         std::vector<Fiber*> waiting;
         waiting.swap(parked);
-        for (Fiber* fiber : waiting) resume(fiber);
+        // The other way round than before the barrier: what leans on an order of threads must fail.
+        for (auto fiber = waiting.rbegin(); fiber != waiting.rend(); ++fiber) resume(*fiber);
     }
 }
 
@@ -248,9 +257,8 @@ inline void __syncthreads() { emulator::barrier(); }
 
 // One entry for each kernel, by its name. Libraries are compiled with all else hidden: each has its own workers.
 #define EMULATED_KERNEL(kernel)                                                                                     \
-    extern "C" __attribute__((visibility("default"))) int emulated_##kernel(unsigned grid_x, unsigned grid_y,           \
-                                                                            unsigned block, unsigned shared,           \
-                                                                            void** arguments) {                        \
+    extern "C" __attribute__((visibility("default"))) int emulated_##kernel(                                        \
+        unsigned grid_x, unsigned grid_y, unsigned block, unsigned shared, void** arguments) {                      \
         if (shared > emulator::SHARED_BYTES || block > 1024) return 2;                                              \
         return emulator::launch(&kernel, {grid_x, grid_y, 1}, {block, 1, 1}, arguments);                            \
     }

@@ -1,8 +1,8 @@
 // Single functions of the headers, for tests: each kernel writes what it finds beside its input.
 #include "../include/curve.cuh"
 
-// Per element: sum, difference and product on carry chains, the same by the operators, the inverse of a, and a out of Montgomery
-// form.
+// Per element: sum, difference and product on carry chains, the same by the operators, the inverse of a, and a out of
+// Montgomery form.
 template <class P>
 __device__ __forceinline__ void probe_field(Field<P>* out, const Field<P>* a, const Field<P>* b, u32 count) {
     u32 i = thread_index();

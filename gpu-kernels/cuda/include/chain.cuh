@@ -1,8 +1,8 @@
 // Single instructions of PTX's carry chains.
 //
-// The device keeps the carry in its condition register; compilers keep `asm volatile` statements in order and put nothing
-// between them that writes it. Elsewhere each instruction is computed with a carry of its own thread, so that what is built
-// from them can be run, and compared, without a device.
+// The device keeps the carry in its condition register; compilers keep `asm volatile` statements in order and put
+// nothing between them that writes it. Elsewhere each instruction is computed with a carry of its own thread, so that
+// what is built from them can be run, and compared, without a device.
 #pragma once
 #include "device.cuh"
 

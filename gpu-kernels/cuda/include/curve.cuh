@@ -20,6 +20,24 @@ struct Sum {
     __device__ __forceinline__ bool is_identity() const { return zz.is_zero(); }
 };
 
+__device__ __forceinline__ Affine load(const Affine* place) { return {load(&place->x), load(&place->y)}; }
+
+__device__ __forceinline__ void store(Affine* place, const Affine& value) {
+    store(&place->x, value.x);
+    store(&place->y, value.y);
+}
+
+__device__ __forceinline__ Sum load(const Sum* place) {
+    return {load(&place->x), load(&place->y), load(&place->zz), load(&place->zzz)};
+}
+
+__device__ __forceinline__ void store(Sum* place, const Sum& value) {
+    store(&place->x, value.x);
+    store(&place->y, value.y);
+    store(&place->zz, value.zz);
+    store(&place->zzz, value.zzz);
+}
+
 __device__ __forceinline__ Sum to_sum(const Affine& point) {
     return point.is_identity() ? Sum::identity() : Sum{point.x, point.y, Fq::one(), Fq::one()};
 }
@@ -41,9 +59,10 @@ __device__ __forceinline__ Sum twice(const Sum& p) {
 // A call of `twice`, for where it is rare: its code stands once.
 __device__ __noinline__ Sum twice_rarely(Sum p) { return twice(p); }
 
-// `p + q` where x and y of q are `qx` and `qy` over `p`'s denominators times q's, and `zz` and `zzz` are those products.
-__device__ __forceinline__ Sum add_scaled(const Fq& px, const Fq& py, const Fq& slope_x, const Fq& slope_y, const Fq& zz,
-                                          const Fq& zzz) {
+// `p + q` where x and y of q are `qx` and `qy` over `p`'s denominators times q's, and `zz` and `zzz` are those
+// products.
+__device__ __forceinline__ Sum add_scaled(const Fq& px, const Fq& py, const Fq& slope_x, const Fq& slope_y,
+                                          const Fq& zz, const Fq& zzz) {
     Fq pp = square(slope_x);
     Fq ppp = slope_x * pp;
     Fq q = px * pp;
@@ -60,8 +79,8 @@ __device__ __forceinline__ Sum add(const Sum& p, const Affine& q) {
     return add_scaled(p.x, p.y, slope_x, slope_y, p.zz, p.zzz);
 }
 
-// A call, so that its fourteen multiplications stand once: compiled into each of the many places that add sums, they take NVRTC
-// most of a minute.
+// A call, so that its fourteen multiplications stand once: compiled into each of the many places that add sums, they
+// take NVRTC most of a minute.
 __device__ __noinline__ Sum add(Sum p, Sum q) {
     if (q.is_identity()) return p;
     if (p.is_identity()) return q;

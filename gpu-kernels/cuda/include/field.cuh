@@ -1,5 +1,5 @@
-// Arithmetic of both fields: on the device that of limbs.cuh, elsewhere its twin on four words of 64 bits and products of 128.
-// Where there is no device both exist, and a test compares them.
+// Arithmetic of both fields: on the device that of limbs.cuh, elsewhere its twin on four words of 64 bits and products
+// of 128. Where there is no device both exist, and a test compares them.
 #pragma once
 #include "limbs.cuh"
 

@@ -1,5 +1,6 @@
-// The two prime fields of BN254, in Montgomery form with R = 2^256: eight words of 32 bits, least significant first, which is
-// how the host keeps its four words of 64 bits in memory. Elements are always fully reduced, so equality is equality of words.
+// The two prime fields of BN254, in Montgomery form with R = 2^256: eight words of 32 bits, least significant first,
+// which is how the host keeps its four words of 64 bits in memory. Elements are always fully reduced, so equality is
+// equality of words.
 //
 // Here stand the elements and the device's arithmetic, on carry chains; field.cuh says which arithmetic is used where.
 #pragma once
@@ -33,7 +34,7 @@ struct FqModulus {
     static constexpr u64 INVERSE = 0x87d20782e4866389ull;
 };
 
-// Sixteen bytes of alignment make every load and store two transfers of 128 bits.
+// Sixteen bytes of alignment allow transfers of 128 bits.
 template <class P>
 struct alignas(16) Field {
     u32 limb[8];
@@ -66,6 +67,23 @@ struct alignas(16) Field {
 
 typedef Field<FrModulus> Fr;
 typedef Field<FqModulus> Fq;
+
+// An element of global memory, in two transfers of 128 bits. Left to itself, the compiler loads each word where it is
+// first used: between the instructions of a carry chain nothing may be moved together.
+template <class P>
+__device__ __forceinline__ Field<P> load(const Field<P>* place) {
+    const uint4* words = reinterpret_cast<const uint4*>(place);
+    uint4 low = words[0], high = words[1];
+    return {{low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w}};
+}
+
+template <class P>
+__device__ __forceinline__ void store(Field<P>* place, const Field<P>& value) {
+    const u32* v = value.limb;
+    uint4* words = reinterpret_cast<uint4*>(place);
+    words[0] = make_uint4(v[0], v[1], v[2], v[3]);
+    words[1] = make_uint4(v[4], v[5], v[6], v[7]);
+}
 
 // `value - modulus` if that is not negative, `value` otherwise.
 template <class P>
@@ -107,8 +125,8 @@ __device__ __forceinline__ Field<P> chained_subtract(const Field<P>& a, const Fi
 
 namespace montgomery {
 
-// Products of one factor with every other word of the second lie side by side without touching: low and high halves fill
-// eight words. Words of even index go to `even`, those of odd index to `odd`, which counts from 2^32.
+// Products of one factor with every other word of the second lie side by side without touching: low and high halves
+// fill eight words. Words of even index go to `even`, those of odd index to `odd`, which counts from 2^32.
 //
 // `even += odd >> 32` belongs to the step before: its lowest word has become zero, and what was even is odd now.
 
@@ -124,8 +142,8 @@ __device__ __forceinline__ void add_products(u32* words, Word word, u32 factor) 
     }
 }
 
-// Adds a multiple of the modulus that makes the lowest word zero. The odd words cannot overflow: the highest is a product of
-// numbers below 2^30 and 2^32, and a sum of few such.
+// Adds a multiple of the modulus that makes the lowest word zero. The odd words cannot overflow: the highest is a
+// product of numbers below 2^30 and 2^32, and a sum of few such.
 template <class P>
 __device__ __forceinline__ void clear_lowest(u32* even, u32* odd) {
     u32 factor = even[0] * (u32)P::INVERSE;

@@ -1,7 +1,7 @@
 // Scans: each element is replaced by what all elements before it come to (or before it and itself).
 //
-// A thread takes a chunk of neighbours. Three kernels: what each chunk comes to; what stands before each chunk, in one block; and
-// each chunk once more, from there. Backwards, the last element counts as the first.
+// A thread takes a chunk of neighbours. Three kernels: what each chunk comes to; what stands before each chunk, in one
+// block; and each chunk once more, from there. Backwards, the last element counts as the first.
 #pragma once
 #include "field.cuh"
 
@@ -57,6 +57,10 @@ struct CountScan {
     __device__ __forceinline__ static u32 power_scale(u32, u32) { return 0; }
 };
 
+__device__ __forceinline__ u32 load(const u32* place) { return *place; }
+
+__device__ __forceinline__ void store(u32* place, u32 value) { *place = value; }
+
 template <class Scan>
 __device__ __forceinline__ void scan_totals(const Scan& scan, typename Scan::Element* totals,
                                             const typename Scan::Element* in, u32 length, u32 chunk, bool backwards) {
@@ -65,8 +69,8 @@ __device__ __forceinline__ void scan_totals(const Scan& scan, typename Scan::Ele
     u32 end = length - start < chunk ? length : start + chunk;
     typename Scan::Element state = Scan::start();
 #pragma unroll 1
-    for (u32 i = start; i < end; i++) state = scan.step(state, in[backwards ? length - 1 - i : i]);
-    totals[thread_index()] = state;
+    for (u32 i = start; i < end; i++) state = scan.step(state, load(&in[backwards ? length - 1 - i : i]));
+    store(&totals[thread_index()], state);
 }
 
 // Replaces each total by what stands before its chunk. One block.
@@ -78,7 +82,7 @@ __device__ __forceinline__ void scan_carries(const Scan& scan, typename Scan::El
     auto scale = scan.scale();
     Element state = Scan::start();
 #pragma unroll 1
-    for (u32 i = start; i < start + per && i < count; i++) state = scan.join(state, totals[i], scale);
+    for (u32 i = start; i < start + per && i < count; i++) state = scan.join(state, load(&totals[i]), scale);
     joined[mine] = state;
     auto distance_scale = Scan::power_scale(scale, per);
 #pragma unroll 1
@@ -94,25 +98,25 @@ __device__ __forceinline__ void scan_carries(const Scan& scan, typename Scan::El
     state = mine > 0 ? joined[mine - 1] : Scan::start();
 #pragma unroll 1
     for (u32 i = start; i < start + per && i < count; i++) {
-        Element total = totals[i];
-        totals[i] = state;
+        Element total = load(&totals[i]);
+        store(&totals[i], state);
         state = scan.join(state, total, scale);
     }
 }
 
 template <class Scan>
-__device__ __forceinline__ void scan_apply(const Scan& scan, typename Scan::Element* out, const typename Scan::Element* in,
-                                           const typename Scan::Element* carries, u32 length, u32 chunk, bool backwards,
-                                           bool inclusive) {
+__device__ __forceinline__ void scan_apply(const Scan& scan, typename Scan::Element* out,
+                                           const typename Scan::Element* in, const typename Scan::Element* carries,
+                                           u32 length, u32 chunk, bool backwards, bool inclusive) {
     u32 start = thread_index() * chunk;
     if (start >= length) return;
     u32 end = length - start < chunk ? length : start + chunk;
-    typename Scan::Element state = carries[thread_index()];
+    typename Scan::Element state = load(&carries[thread_index()]);
 #pragma unroll 1
     for (u32 i = start; i < end; i++) {
         u32 place = backwards ? length - 1 - i : i;
-        typename Scan::Element next = scan.step(state, in[place]);
-        out[place] = inclusive ? next : state;
+        typename Scan::Element next = scan.step(state, load(&in[place]));
+        store(&out[place], inclusive ? next : state);
         state = next;
     }
 }

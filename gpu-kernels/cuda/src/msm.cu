@@ -1,8 +1,8 @@
-// Multi-scalar multiplication: signed digits, a counting sort of points by bucket, sums of equal shares of the sorted points, and
-// the weighted sum of the buckets.
+// Multi-scalar multiplication: signed digits, a counting sort of points by bucket, sums of equal shares of the sorted
+// points, and the weighted sum of the buckets.
 //
-// A set of buckets belongs to a column of scalars, or to a window of digits where there is no table of multiples. Bucket b of a
-// set stands for the digit b + 1.
+// A set of buckets belongs to a column of scalars, or to a window of digits where there is no table of multiples.
+// Bucket b of a set stands for the digit b + 1.
 #include "../include/curve.cuh"
 
 // Threads of a block that adds up points.
@@ -46,8 +46,8 @@ struct Digits {
     }
 };
 
-// Where digits go: the first bucket of a column's first window is column * column_stride, the next window's is window_stride
-// further, and its points are table_stride further in the table.
+// Where digits go: the first bucket of a column's first window is column * column_stride, the next window's is
+// window_stride further, and its points are table_stride further in the table.
 struct Layout {
     u32 digit_bits, windows, column_stride, window_stride, table_stride;
 };
@@ -57,7 +57,7 @@ extern "C" __global__ void __launch_bounds__(256)
     msm_count(u32* counts, const Fr* const* columns, const u32* lengths, Layout layout) {
     u32 i = thread_index();
     if (i >= lengths[blockIdx.y]) return;
-    Digits digits(columns[blockIdx.y][i]);
+    Digits digits(load(&columns[blockIdx.y][i]));
     u32* set = counts + blockIdx.y * layout.column_stride;
 #pragma unroll 1
     for (u32 window = 0; window < layout.windows; window++) {
@@ -67,13 +67,13 @@ extern "C" __global__ void __launch_bounds__(256)
     }
 }
 
-// Puts each point behind those of its bucket. `cursors` begin where buckets begin, and end where they end. An entry is a bucket,
-// and a place in the table with a lowest bit that says whether to subtract.
+// Puts each point behind those of its bucket. `cursors` begin where buckets begin, and end where they end. An entry is
+// a bucket, and a place in the table with a lowest bit that says whether to subtract.
 extern "C" __global__ void __launch_bounds__(256)
     msm_scatter(uint2* entries, u32* cursors, const Fr* const* columns, const u32* lengths, Layout layout) {
     u32 i = thread_index();
     if (i >= lengths[blockIdx.y]) return;
-    Digits digits(columns[blockIdx.y][i]);
+    Digits digits(load(&columns[blockIdx.y][i]));
 #pragma unroll 1
     for (u32 window = 0; window < layout.windows; window++) {
         bool subtracts;
@@ -93,7 +93,7 @@ struct Points {
     __device__ __forceinline__ u32 bucket(u32 i) const { return entries[i].x; }
     __device__ __forceinline__ Sum add_to(const Sum& sum, u32 i) const {
         u32 source = entries[i].y;
-        Affine point = table[source >> 1];
+        Affine point = load(&table[source >> 1]);
         if (source & 1) point.y = negate(point.y);
         return add(sum, point);
     }
@@ -105,12 +105,13 @@ struct Parts {
     const Sum* sums;
 
     __device__ __forceinline__ u32 bucket(u32 i) const { return buckets[i]; }
-    __device__ __forceinline__ Sum add_to(const Sum& sum, u32 i) const { return add(sum, sums[i]); }
+    __device__ __forceinline__ Sum add_to(const Sum& sum, u32 i) const { return add(sum, load(&sums[i])); }
 };
 
-// Each thread sums an equal share of a sorted list, however few buckets it falls into. Runs that begin and end within a share are
-// added to their buckets. A share's first and last run may go on in its neighbours: they become two parts of a shorter list, for
-// the next launch. Parts that do not exist are the identity, under a bucket that keeps the list sorted.
+// Each thread sums an equal share of a sorted list, however few buckets it falls into. Runs that begin and end within a
+// share are added to their buckets. A share's first and last run may go on in its neighbours: they become two parts of
+// a shorter list, for the next launch. Parts that do not exist are the identity, under a bucket that keeps the list
+// sorted.
 template <class Source>
 __device__ __forceinline__ void sum_share(const Source& source, u32 count, u32 share, Sum* buckets, u32* part_buckets,
                                           Sum* part_sums) {
@@ -121,13 +122,16 @@ __device__ __forceinline__ void sum_share(const Source& source, u32 count, u32 s
     bool goes_on = start > 0 && source.bucket(start - 1) == current;
     Sum sum = Sum::identity();
     part_buckets[2 * t] = current;
-    part_sums[2 * t] = sum;
+    store(&part_sums[2 * t], sum);
 #pragma unroll 1
     for (u32 i = start; i < end; i++) {
         u32 bucket = source.bucket(i);
         if (bucket != current) {
-            Sum* target = goes_on ? &part_sums[2 * t] : &buckets[current];
-            *target = goes_on ? sum : add(*target, sum);
+            if (goes_on) {
+                store(&part_sums[2 * t], sum);
+            } else {
+                store(&buckets[current], add(load(&buckets[current]), sum));
+            }
             goes_on = false;
             current = bucket;
             sum = Sum::identity();
@@ -136,17 +140,17 @@ __device__ __forceinline__ void sum_share(const Source& source, u32 count, u32 s
     }
     bool continues = end < count && source.bucket(end) == current;
     part_buckets[2 * t + 1] = current;
-    part_sums[2 * t + 1] = !goes_on && continues ? sum : Sum::identity();
+    store(&part_sums[2 * t + 1], !goes_on && continues ? sum : Sum::identity());
     if (goes_on) {
-        part_sums[2 * t] = sum;
+        store(&part_sums[2 * t], sum);
     } else if (!continues) {
-        buckets[current] = add(buckets[current], sum);
+        store(&buckets[current], add(load(&buckets[current]), sum));
     }
 }
 
 extern "C" __global__ void __launch_bounds__(SHARE_THREADS)
-    msm_sum_points(Sum* buckets, u32* part_buckets, Sum* part_sums, const uint2* entries, const Affine* table, u32 count,
-                   u32 share) {
+    msm_sum_points(Sum* buckets, u32* part_buckets, Sum* part_sums, const uint2* entries, const Affine* table,
+                   u32 count, u32 share) {
     sum_share(Points{entries, table}, count, share, buckets, part_buckets, part_sums);
 }
 
@@ -168,8 +172,8 @@ __device__ __forceinline__ Sum sum_block(const Sum& mine) {
     return sums[0];
 }
 
-// sum((b + 1) bucket[b]) over the chunks of a block; sets are the grid's second axis. A thread's chunk begins at `start`: suffix
-// sums weigh its buckets from one on, and `start` times their plain sum is what that lacks.
+// sum((b + 1) bucket[b]) over the chunks of a block; sets are the grid's second axis. A thread's chunk begins at
+// `start`: suffix sums weigh its buckets from one on, and `start` times their plain sum is what that lacks.
 extern "C" __global__ void __launch_bounds__(POINT_THREADS)
     msm_weigh(Sum* out, const Sum* buckets, u32 count, u32 chunk) {
     const Sum* set = buckets + blockIdx.y * count;
@@ -179,13 +183,13 @@ extern "C" __global__ void __launch_bounds__(POINT_THREADS)
         u32 end = count - start < chunk ? count : start + chunk;
 #pragma unroll 1
         for (u32 b = end; b > start; b--) {
-            running = add(running, set[b - 1]);
+            running = add(running, load(&set[b - 1]));
             total = add(total, running);
         }
         total = add(total, multiply(running, start));
     }
     total = sum_block(total);
-    if (threadIdx.x == 0) out[blockIdx.y * gridDim.x + blockIdx.x] = total;
+    if (threadIdx.x == 0) store(&out[blockIdx.y * gridDim.x + blockIdx.x], total);
 }
 
 // One sum for each set; one block for each.
@@ -193,9 +197,9 @@ extern "C" __global__ void __launch_bounds__(POINT_THREADS) msm_total(Sum* out, 
     const Sum* set = in + blockIdx.x * count;
     Sum sum = Sum::identity();
 #pragma unroll 1
-    for (u32 i = threadIdx.x; i < count; i += POINT_THREADS) sum = add(sum, set[i]);
+    for (u32 i = threadIdx.x; i < count; i += POINT_THREADS) sum = add(sum, load(&set[i]));
     sum = sum_block(sum);
-    if (threadIdx.x == 0) out[blockIdx.x] = sum;
+    if (threadIdx.x == 0) store(&out[blockIdx.x], sum);
 }
 
 // next[i] = 2^doublings previous[i]: a further window of a table of multiples.
@@ -203,8 +207,8 @@ extern "C" __global__ void __launch_bounds__(POINT_THREADS)
     msm_multiples(Affine* next, const Affine* previous, u32 count, u32 doublings) {
     u32 i = thread_index();
     if (i >= count) return;
-    Sum point = to_sum(previous[i]);
+    Sum point = to_sum(load(&previous[i]));
 #pragma unroll 1
     for (u32 d = 0; d < doublings; d++) point = twice(point);
-    next[i] = to_affine(point);
+    store(&next[i], to_affine(point));
 }

@@ -1,7 +1,8 @@
-//! The CUDA kernels of `hygeia-gpu-kernels` on the processor, for tests: the same files, compiled by this system's C++ compiler
-//! behind a header that makes fibers of a block's threads.
+//! The CUDA kernels of `hygeia-gpu-kernels` on the processor, for tests: the same files, compiled by this system's C++
+//! compiler behind a header that makes fibers of a block's threads.
 //!
-//! This crate never runs in the product, and never needs CUDA. It needs a C++ compiler (`c++`, or the one named by `CXX`).
+//! This crate never runs in the product, and never needs CUDA. It needs a C++ compiler (`c++`, or the one named by
+//! `CXX`).
 
 use std::{
     alloc::{Layout, alloc, dealloc, handle_alloc_error},
@@ -27,8 +28,17 @@ use libloading::Library;
 
 const HEADER: &str = include_str!("../../cuda/emulator/emulator.h");
 /// Libraries hide what is not an entry: they define the same names, and each has workers of its own.
-const FLAGS: [&str; 7] =
-    ["-std=c++17", "-O2", "-fPIC", "-shared", "-pthread", "-fvisibility=hidden", "-Wno-unknown-pragmas"];
+const FLAGS: [&str; 8] = [
+    "-std=c++17",
+    "-O2",
+    "-fPIC",
+    "-shared",
+    "-pthread",
+    "-fvisibility=hidden",
+    // CUDA's compiler lets words of one type be read as another's; elements are loaded so.
+    "-fno-strict-aliasing",
+    "-Wno-unknown-pragmas",
+];
 /// Alignment that a device's allocations have.
 const ALIGNMENT: usize = 256;
 /// Contents of fresh memory: a kernel that counts on zeros must fail.
@@ -61,8 +71,8 @@ pub struct Module {
     _library: Library,
 }
 
-/// Grid along two axes, threads of a block, bytes of shared memory, and pointers to the arguments. The result is not zero where
-/// a launch is refused or threads of a block missed a barrier.
+/// Grid along two axes, threads of a block, bytes of shared memory, and pointers to the arguments. The result is not
+/// zero where a launch is refused or threads of a block missed a barrier.
 type Entry = unsafe extern "C" fn(u32, u32, u32, u32, *const *const c_void) -> i32;
 
 /// An accelerator whose compiled kernels are kept beside this test's executable.
@@ -182,8 +192,8 @@ impl Device for Emulator {
         let entry = module.entries.get(kernel).ok_or(KernelError::Device { operation: "find a kernel", code: 0 })?;
         let pointers: Vec<*const c_void> = arguments.iter().map(Argument::pointer).collect();
         let (columns, rows) = shape.grid;
-        // SAFETY: the caller vouches for the arguments; the pointers live until the call returns, and it returns when all
-        // threads have.
+        // SAFETY: the caller vouches for the arguments; the pointers live until the call returns, and it returns when
+        // all threads have.
         match unsafe { entry(columns, rows, shape.block, shape.shared, pointers.as_ptr()) } {
             0 => Ok(()),
             code => Err(KernelError::Device { operation: kernel, code }),
@@ -193,7 +203,8 @@ impl Device for Emulator {
 
 impl HostMemory {
     fn slice(&self) -> &[u8] {
-        // SAFETY: the memory is this value's own, has this size and was filled when it was allocated. Kernels have returned.
+        // SAFETY: the memory is this value's own, has this size and was filled when it was allocated. Kernels have
+        // returned.
         unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.bytes) }
     }
 

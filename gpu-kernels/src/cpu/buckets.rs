@@ -1,16 +1,13 @@
 //! Sums of points by bucket, in affine coordinates: an addition costs six multiplications when one inversion is shared by
 //! all additions that do not wait for each other.
 
-use halo2curves_axiom::{
-    bn256::Fq,
-    ff::Field,
-    group::{Group, prime::PrimeCurveAffine},
-};
+use halo2curves_axiom::group::prime::PrimeCurveAffine;
 
+use super::{Arithmetic, addition::Adder, weighted};
 use crate::{G1, G1Affine};
 
 /// Points that are sorted and summed at a time: with the buckets they fit a core's second-level cache.
-const CHUNK: usize = 1 << 13;
+pub const CHUNK: usize = 1 << 13;
 
 /// A point to be added to a bucket.
 #[derive(Clone, Copy)]
@@ -29,14 +26,16 @@ pub struct Buckets {
     /// Where the points of each bucket begin within a chunk.
     starts: Vec<u32>,
     pairs: Vec<(u32, u32)>,
-    inverter: Inverter,
+    adder: Adder,
+    /// The last bucket that a point was added to.
+    last_used: usize,
 }
 
 impl Buckets {
     /// Empty buckets.
-    pub fn new(count: usize) -> Self {
+    pub fn new(count: usize, arithmetic: Arithmetic) -> Self {
         let arena = vec![G1Affine::identity(); count + CHUNK];
-        Self { count, arena, starts: Vec::new(), pairs: Vec::new(), inverter: Inverter::default() }
+        Self { count, arena, starts: Vec::new(), pairs: Vec::new(), adder: Adder::new(arithmetic), last_used: 1 }
     }
 
     /// Adds points of a table. The table may hold a point twice, and a point's negative, but not the identity.
@@ -48,13 +47,11 @@ impl Buckets {
     }
 
     /// `sum(b * bucket[b])` over the buckets `1 ..= count`.
-    pub fn weighted_sum(&self) -> G1 {
-        let (mut running, mut total) = (G1::identity(), G1::identity());
-        for bucket in self.arena[..self.count].iter().rev() {
-            running += bucket;
-            total += running;
-        }
-        total
+    pub fn weighted_sum(mut self) -> G1 {
+        // Buckets behind the last one that was used are empty.
+        let used = self.last_used.next_power_of_two();
+        let sums = weighted::sum(&self.arena[..used], &mut self.adder);
+        sums.weighted + sums.plain
     }
 
     /// Lays the points of a chunk behind the buckets, those of one bucket beside each other.
@@ -83,6 +80,7 @@ impl Buckets {
         let mut start = self.count as u32;
         for (bucket, &end) in self.starts.iter().enumerate() {
             if end > start {
+                self.last_used = self.last_used.max(bucket);
                 runs.push((bucket as u32, end - start));
             }
             start = end;
@@ -100,79 +98,13 @@ impl Buckets {
             if self.pairs.is_empty() {
                 break;
             }
-            self.inverter.add_pairs(&mut self.arena, &self.pairs);
+            self.adder.add_pairs(&mut self.arena, &self.pairs);
         }
         let mut start = self.count as u32;
         for (bucket, _) in &runs {
             self.pairs.push((bucket - 1, start));
             start = self.starts[*bucket as usize];
         }
-        self.inverter.add_pairs(&mut self.arena, &self.pairs);
+        self.adder.add_pairs(&mut self.arena, &self.pairs);
     }
-}
-
-/// Adds many pairs of points with one inversion.
-#[derive(Default)]
-struct Inverter {
-    /// What each addition divides by, and the product of all before it.
-    denominators: Vec<(Fq, Fq)>,
-}
-
-impl Inverter {
-    /// Adds the second point of each pair to the first. No place may be in two pairs.
-    fn add_pairs(&mut self, arena: &mut [G1Affine], pairs: &[(u32, u32)]) {
-        self.denominators.clear();
-        let mut product = Fq::ONE;
-        for &(left, right) in pairs {
-            let denominator = denominator(&arena[left as usize], &arena[right as usize]);
-            self.denominators.push((denominator, product));
-            product *= denominator;
-        }
-        let mut inverse = product.invert().expect("no denominator is zero");
-        for (&(left, right), &(denominator, before)) in pairs.iter().zip(&self.denominators).rev() {
-            let sum = add(&arena[left as usize], &arena[right as usize], inverse * before);
-            inverse *= denominator;
-            arena[left as usize] = sum;
-        }
-    }
-}
-
-/// What the slope of the line through two points divides by; one where there is no such line.
-fn denominator(left: &G1Affine, right: &G1Affine) -> Fq {
-    let difference = right.x - left.x;
-    if is_identity(left) || is_identity(right) {
-        Fq::ONE
-    } else if difference != Fq::ZERO {
-        difference
-    } else if left.y == right.y {
-        // No point of this curve has order two, so y is not zero.
-        left.y.double()
-    } else {
-        Fq::ONE
-    }
-}
-
-/// The sum, given the inverse of [`denominator`].
-fn add(left: &G1Affine, right: &G1Affine, inverse: Fq) -> G1Affine {
-    if is_identity(left) {
-        return *right;
-    }
-    if is_identity(right) {
-        return *left;
-    }
-    let slope = if left.x != right.x {
-        (right.y - left.y) * inverse
-    } else if left.y == right.y {
-        let square = left.x.square();
-        (square.double() + square) * inverse
-    } else {
-        return G1Affine::identity();
-    };
-    let x = slope.square() - left.x - right.x;
-    G1Affine { x, y: slope * (left.x - x) - left.y }
-}
-
-/// The identity is written as (0, 0), which is no point of the curve.
-fn is_identity(point: &G1Affine) -> bool {
-    point.x == Fq::ZERO && point.y == Fq::ZERO
 }

@@ -10,11 +10,16 @@ use halo2curves_axiom::{
 };
 use rayon::prelude::*;
 
-use super::buckets::{Buckets, Entry};
+use super::{
+    Arithmetic,
+    buckets::{Buckets, CHUNK, Entry},
+};
 use crate::{Fr, G1, G1Affine, KernelError};
 
 /// Bits of a scalar's absolute value, and one for the carry of signed digits.
 const SCALAR_BITS: u32 = 254;
+/// The order of the group, lowest limb first.
+const ORDER: [u64; 4] = [0x43e1f593f0000001, 0x2833e84879b97091, 0xb85045b68181585d, 0x30644e72e131a029];
 /// Fewest points for which a multiplication is worth cutting between threads.
 const SPLIT_MIN: usize = 1 << 10;
 
@@ -23,6 +28,7 @@ const SPLIT_MIN: usize = 1 << 10;
 pub struct FixedBases {
     count: usize,
     digit_bits: u32,
+    arithmetic: Arithmetic,
     /// By window, then point.
     multiples: Vec<G1Affine>,
 }
@@ -30,6 +36,11 @@ pub struct FixedBases {
 impl FixedBases {
     /// Computes the table, some 22 points for each base.
     pub fn new(bases: &[G1Affine]) -> Result<Self, KernelError> {
+        Self::with_arithmetic(bases, Arithmetic::detect())
+    }
+
+    /// The same, for multiplications that compute in a certain way.
+    pub fn with_arithmetic(bases: &[G1Affine], arithmetic: Arithmetic) -> Result<Self, KernelError> {
         if let Some(index) = bases.iter().position(|base| bool::from(base.is_identity())) {
             return Err(KernelError::IdentityBase { index });
         }
@@ -49,7 +60,7 @@ impl FixedBases {
                 }
             }
         }
-        Ok(Self { count: bases.len(), digit_bits, multiples })
+        Ok(Self { count: bases.len(), digit_bits, arithmetic, multiples })
     }
 
     /// Number of bases.
@@ -94,11 +105,15 @@ impl FixedBases {
     fn sum_part(&self, scalars: &[Fr], first: usize) -> G1 {
         let digits: Vec<Digits> = scalars.iter().map(Digits::new).collect();
         let used = digits.iter().map(|digits| digits.windows(self.digit_bits)).max().unwrap_or(0);
-        let mut buckets = Buckets::new(1 << (self.digit_bits - 1));
+        let mut buckets = Buckets::new(1 << (self.digit_bits - 1), self.arithmetic);
         let mut carries = vec![0_u32; digits.len()];
-        let mut entries = Vec::with_capacity(digits.len());
+        let mut entries = Vec::with_capacity(digits.len().max(CHUNK));
         for window in 0..used {
-            entries.clear();
+            // Windows of few points go together: what an addition costs falls with the number of them.
+            if entries.len() + digits.len() > CHUNK {
+                buckets.add(&entries, &self.multiples);
+                entries.clear();
+            }
             for (index, (digits, carry)) in digits.iter().zip(&mut carries).enumerate() {
                 let (digit, is_negative) = digits.take(window, self.digit_bits, carry);
                 if digit > 0 {
@@ -107,8 +122,8 @@ impl FixedBases {
                     entries.push(Entry { bucket: digit, source: source | u32::from(is_negative) });
                 }
             }
-            buckets.add(&entries, &self.multiples);
         }
+        buckets.add(&entries, &self.multiples);
         buckets.weighted_sum()
     }
 }
@@ -121,7 +136,8 @@ struct Digits {
 
 impl Digits {
     fn new(scalar: &Fr) -> Self {
-        let (positive, negative) = (limbs(scalar), limbs(&-scalar));
+        let positive = limbs(scalar);
+        let negative = difference(ORDER, positive);
         let is_negative = negative.iter().rev().lt(positive.iter().rev());
         Self { limbs: if is_negative { negative } else { positive }, is_negative }
     }
@@ -151,6 +167,17 @@ fn limbs(scalar: &Fr) -> [u64; 4] {
     std::array::from_fn(|limb| u64::from_le_bytes(bytes[8 * limb..8 * limb + 8].try_into().expect("eight bytes")))
 }
 
+/// The larger number minus the smaller one.
+fn difference(larger: [u64; 4], smaller: [u64; 4]) -> [u64; 4] {
+    let mut borrow = false;
+    std::array::from_fn(|limb| {
+        let (difference, first) = larger[limb].overflowing_sub(smaller[limb]);
+        let (difference, second) = difference.overflowing_sub(u64::from(borrow));
+        borrow = first | second;
+        difference
+    })
+}
+
 /// For some bases, their multiples by window.
 fn multiples_of(bases: &[G1Affine], digit_bits: u32, windows: usize) -> Vec<G1Affine> {
     let mut multiples = vec![G1Affine::identity(); windows * bases.len()];
@@ -165,8 +192,8 @@ fn multiples_of(bases: &[G1Affine], digit_bits: u32, windows: usize) -> Vec<G1Af
 }
 
 /// Bits of a digit: what costs least for random scalars, in multiplications of the base field. A point costs six for each
-/// window, a bucket two additions in projective coordinates.
+/// window, a bucket two such additions and a little more.
 fn digit_bits(bases: usize) -> u32 {
-    let cost = |bits: u32| 6 * bases * SCALAR_BITS.div_ceil(bits) as usize + 27 * (1 << (bits - 1));
+    let cost = |bits: u32| 6 * bases * SCALAR_BITS.div_ceil(bits) as usize + 13 * (1 << (bits - 1));
     (4..=15).min_by_key(|&bits| cost(bits)).expect("the range is not empty")
 }

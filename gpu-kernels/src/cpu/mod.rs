@@ -1,13 +1,24 @@
-//! The kernels on the CPU, in parallel over the current rayon pool.
+//! The kernels on the CPU, in parallel over the current rayon pool. Fixed bases, transforms and gates are computed eight
+//! elements at a time where the processor can ([`Arithmetic`]); no result depends on whether it can.
 
+mod addition;
+mod arithmetic;
 mod buckets;
 mod fixed_base;
+#[cfg(target_arch = "x86_64")]
+mod ifma;
+#[cfg(not(target_arch = "x86_64"))]
+#[path = "ifma/absent.rs"]
+mod ifma;
 mod polynomial;
 mod rows;
 mod transform;
+mod weighted;
 
+pub use arithmetic::Arithmetic;
 pub use fixed_base::FixedBases;
 pub use polynomial::powers;
+pub use rows::run as run_rows;
 pub use transform::Transform;
 
 use halo2curves_axiom::{
@@ -139,7 +150,7 @@ impl Accelerator for CpuAccelerator {
             .iter()
             .chain(columns.advice)
             .try_for_each(|column| KernelError::unless_length("run: a column", rows, column.len()))?;
-        Ok(rows::run(program, columns, scalars))
+        Ok(rows::run(program, columns, scalars, Arithmetic::detect()))
     }
 
     fn combine(&self, terms: &[(Fr, &Vec<Fr>)], length: usize) -> Result<Vec<Fr>, KernelError> {

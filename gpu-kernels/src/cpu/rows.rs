@@ -4,6 +4,7 @@
 use halo2curves_axiom::ff::Field;
 use rayon::prelude::*;
 
+use super::{Arithmetic, ifma::run_rows};
 use crate::{
     Columns, Fr, RowProgram,
     program::{Operand, Operation, Query, Step},
@@ -13,7 +14,10 @@ use crate::{
 const BLOCK: usize = 32;
 
 /// What a program gathers on every row.
-pub fn run(program: &RowProgram, columns: &Columns<'_, Vec<Fr>>, scalars: &[Fr]) -> Vec<Fr> {
+pub fn run(program: &RowProgram, columns: &Columns<'_, Vec<Fr>>, scalars: &[Fr], arithmetic: Arithmetic) -> Vec<Fr> {
+    if let Some(ifma) = arithmetic.lanes() {
+        return run_rows(ifma, program, columns, scalars);
+    }
     let mut values = vec![Fr::ZERO; columns.instance.len()];
     let new = || Machine::new(program, columns, scalars);
     values.par_chunks_mut(BLOCK).enumerate().for_each_init(new, |machine, (block, values)| {

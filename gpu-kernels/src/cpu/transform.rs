@@ -2,10 +2,14 @@
 
 use halo2curves_axiom::ff::{Field, PrimeField};
 
+use super::{Arithmetic, ifma};
 use crate::{Fr, KernelError, LOG_N_MAX};
 
 /// Values below this many fit a core's second-level cache and are transformed stage by stage.
 const LOG_BLOCK: u32 = 13;
+
+/// Lanes are filled twice over by this many values.
+const LOG_LANES_MIN: u32 = 6;
 
 /// Transforms between coefficients and values at the powers of a root of unity, both in natural order.
 #[derive(Clone)]
@@ -17,19 +21,31 @@ pub struct Transform {
     inverse: Twiddles,
 }
 
-/// Twiddle factors stage after stage: `2^s` of them for stage `s`.
-type Twiddles = Vec<Vec<Fr>>;
+/// Twiddle factors, in the form that a way of computing needs.
+#[derive(Clone)]
+enum Twiddles {
+    /// Stage after stage: `2^s` of them for stage `s`.
+    Scalar(Vec<Vec<Fr>>),
+    /// Lanes.
+    Lanes(ifma::Twiddles),
+}
 
 impl Transform {
     /// A transform of `2^log_n` values.
     pub fn new(log_n: u32) -> Result<Self, KernelError> {
+        Self::with_arithmetic(log_n, Arithmetic::detect())
+    }
+
+    /// The same, computed in a certain way.
+    pub fn with_arithmetic(log_n: u32, arithmetic: Arithmetic) -> Result<Self, KernelError> {
         if log_n > LOG_N_MAX {
             return Err(KernelError::DomainSize { log_n });
         }
         let omega = (log_n..Fr::S).fold(Fr::ROOT_OF_UNITY, |root, _| root.square());
         let inverse = omega.invert().expect("a root of unity is not zero");
         let size_inverse = Fr::from(1_u64 << log_n).invert().expect("a power of two is not zero");
-        Ok(Self { log_n, omega, size_inverse, forward: twiddles(omega, log_n), inverse: twiddles(inverse, log_n) })
+        let [forward, inverse] = [omega, inverse].map(|root| Twiddles::new(root, log_n, arithmetic));
+        Ok(Self { log_n, omega, size_inverse, forward, inverse })
     }
 
     /// Number of values.
@@ -44,7 +60,7 @@ impl Transform {
 
     /// From coefficients to values.
     pub fn forward(&self, values: &mut [Fr]) -> Result<(), KernelError> {
-        self.run(values, &self.forward)
+        self.run(values, &self.forward, Fr::ONE)
     }
 
     /// From values to coefficients.
@@ -54,28 +70,44 @@ impl Transform {
 
     /// From values to coefficients, times `factor`.
     pub fn inverse_times(&self, values: &mut [Fr], factor: Fr) -> Result<(), KernelError> {
-        self.run(values, &self.inverse)?;
-        let factor = self.size_inverse * factor;
-        values.iter_mut().for_each(|value| *value *= factor);
-        Ok(())
+        self.run(values, &self.inverse, self.size_inverse * factor)
     }
 
-    fn run(&self, values: &mut [Fr], twiddles: &Twiddles) -> Result<(), KernelError> {
+    fn run(&self, values: &mut [Fr], twiddles: &Twiddles, factor: Fr) -> Result<(), KernelError> {
         KernelError::unless_length("transform", self.size(), values.len())?;
-        let log_n = self.log_n;
-        for index in 0..values.len() {
-            let reversed = index.reverse_bits().checked_shr(usize::BITS - log_n).unwrap_or(0);
-            if index < reversed {
-                values.swap(index, reversed);
-            }
+        match twiddles {
+            Twiddles::Scalar(twiddles) => run_scalar(values, self.log_n, twiddles, factor),
+            Twiddles::Lanes(twiddles) => twiddles.run(values, factor),
         }
-        butterflies(values, log_n, twiddles);
         Ok(())
     }
 }
 
+impl Twiddles {
+    fn new(root: Fr, log_n: u32, arithmetic: Arithmetic) -> Self {
+        let twiddles = twiddles(root, log_n);
+        match arithmetic.lanes().filter(|_| log_n >= LOG_LANES_MIN) {
+            Some(ifma) => Self::Lanes(ifma::Twiddles::new(ifma, &twiddles)),
+            None => Self::Scalar(twiddles),
+        }
+    }
+}
+
+fn run_scalar(values: &mut [Fr], log_n: u32, twiddles: &[Vec<Fr>], factor: Fr) {
+    for index in 0..values.len() {
+        let reversed = index.reverse_bits().checked_shr(usize::BITS - log_n).unwrap_or(0);
+        if index < reversed {
+            values.swap(index, reversed);
+        }
+    }
+    butterflies(values, log_n, twiddles);
+    if factor != Fr::ONE {
+        values.iter_mut().for_each(|value| *value *= factor);
+    }
+}
+
 /// Decimation in time on values in bit-reversed order: halves first as long as they do not fit the cache.
-fn butterflies(values: &mut [Fr], log_n: u32, twiddles: &Twiddles) {
+fn butterflies(values: &mut [Fr], log_n: u32, twiddles: &[Vec<Fr>]) {
     if log_n <= LOG_BLOCK {
         (0..log_n).for_each(|stage| butterfly(values, &twiddles[stage as usize]));
     } else {
@@ -97,7 +129,7 @@ fn butterfly(values: &mut [Fr], twiddles: &[Fr]) {
     }
 }
 
-fn twiddles(omega: Fr, log_n: u32) -> Twiddles {
+fn twiddles(omega: Fr, log_n: u32) -> Vec<Vec<Fr>> {
     let stage = |stage: u32| {
         let root = (stage + 1..log_n).fold(omega, |root, _| root.square());
         std::iter::successors(Some(Fr::ONE), |power| Some(power * root)).take(1 << stage).collect()

@@ -5,8 +5,8 @@ use crate::{Fr, KernelError};
 
 /// A device with memory of its own.
 ///
-/// Operations take effect in the order in which they were asked for. Kernels may still run when [`Self::launch`] returns;
-/// [`Self::read`] waits for them. Memory that is dropped is given back after what was asked for before.
+/// Operations take effect in the order in which they were asked for. Kernels may still run when [`Self::launch`]
+/// returns; [`Self::read`] waits for them. Memory that is dropped is given back after what was asked for before.
 pub trait Device: Send + Sync + 'static {
     /// Memory of the device, given back when dropped.
     type Memory: Memory;
@@ -40,8 +40,8 @@ pub trait Device: Send + Sync + 'static {
     /// Starts a kernel.
     ///
     /// # Safety
-    /// The arguments must be those that the kernel takes, in number, order and size, and all addresses that it computes from
-    /// them must lie in memory of this device that is not dropped yet.
+    /// The arguments must be those that the kernel takes, in number, order and size, and all addresses that it computes
+    /// from them must lie in memory of this device that is not dropped yet.
     unsafe fn launch(
         &self,
         module: &Self::Module,

@@ -45,8 +45,8 @@ pub struct Driver {
 pub struct DriverConfig {
     /// Number of the device in the driver's order.
     pub ordinal: usize,
-    /// Where compiled kernels are kept; without it they are compiled at every start. Whoever can write there decides what runs
-    /// on the device.
+    /// Where compiled kernels are kept; without it they are compiled at every start. Whoever can write there decides
+    /// what runs on the device.
     pub image_folder: Option<PathBuf>,
     /// Most memory to take; the device's own when none is given.
     pub memory_bytes_max: Option<usize>,
@@ -154,7 +154,8 @@ impl Device for Driver {
     fn write(&self, memory: &mut DeviceMemory, bytes: &[u8]) -> Result<(), KernelError> {
         assert!(bytes.len() <= memory.bytes, "a transfer fits its memory");
         self.bind()?;
-        // SAFETY: the memory is large enough and alive. From ordinary host memory the driver has taken a copy when it returns.
+        // SAFETY: the memory is large enough and alive. From ordinary host memory the driver has taken a copy when it
+        // returns.
         unsafe { result::memcpy_htod_async(memory.address, bytes, self.stream.cu_stream()) }
             .map_err(failed("write to the device"))
     }
@@ -212,7 +213,8 @@ impl Device for Driver {
         }
         let mut pointers: Vec<*mut c_void> = arguments.iter().map(|argument| argument.pointer().cast_mut()).collect();
         let (columns, rows) = shape.grid;
-        // SAFETY: the caller vouches for the arguments. The driver copies them, and does not write to them, before it returns.
+        // SAFETY: the caller vouches for the arguments. The driver copies them, and does not write to them, before it
+        // returns.
         unsafe {
             result::launch_kernel(
                 function.cu_function(),
@@ -253,7 +255,8 @@ fn keep_freed_memory(context: &CudaContext) -> Result<(), KernelError> {
     let failed = failed("set up the memory pool");
     let attribute = CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
     let mut threshold = u64::MAX;
-    // SAFETY: the device is the context's, its default pool lives as long as it does, and the attribute is a number of 64 bits.
+    // SAFETY: the device is the context's, its default pool lives as long as it does, and the attribute is a number of
+    // 64 bits.
     unsafe {
         let pool = result::device::get_default_mem_pool(context.cu_device()).map_err(failed)?;
         mem_pool::set_attribute(pool, attribute, std::ptr::from_mut(&mut threshold).cast()).map_err(failed)

@@ -26,7 +26,8 @@ impl Images {
         fs::read(self.place(source)?).ok()
     }
 
-    /// Compiles, and keeps what comes of it. A folder that cannot be written to costs the next start its time, and no more.
+    /// Compiles, and keeps what comes of it. A folder that cannot be written to costs the next start its time, and no
+    /// more.
     pub fn compile(&self, source: &Source) -> Result<Vec<u8>, KernelError> {
         let image = nvrtc::compile(source, &self.architecture)?;
         if let (Some(place), Some(folder)) = (self.place(source), &self.folder) {

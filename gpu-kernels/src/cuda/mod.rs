@@ -1,7 +1,7 @@
 //! The kernels of `cuda/` on a CUDA device, driver and compiler looked for at run time.
 //!
-//! Host code is written over a [`Device`]. One is the driver's; the tests have another that runs the same kernels, from the same
-//! files, on the processor. This module never needs CUDA to build, and never panics because it is missing.
+//! Host code is written over a [`Device`]. One is the driver's; the tests have another that runs the same kernels, from
+//! the same files, on the processor. This module never needs CUDA to build, and never panics because it is missing.
 
 mod accelerator;
 mod device;

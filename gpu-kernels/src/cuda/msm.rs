@@ -1,7 +1,7 @@
 //! Multi-scalar multiplication: points sorted by digit, equal shares of the sorted list summed, buckets weighed.
 //!
-//! Over fixed bases a table of multiples leaves one set of buckets for each column of scalars. Points that are used once have a
-//! set for each window of digits, and the host doubles between them.
+//! Over fixed bases a table of multiples leaves one set of buckets for each column of scalars. Points that are used
+//! once have a set for each window of digits, and the host doubles between them.
 
 use halo2curves_axiom::{
     bn256::Fq,
@@ -22,6 +22,8 @@ const SCALAR_BITS: u32 = 254;
 const DIGIT_BITS_MAX: u32 = 20;
 /// Digits of a batch of columns at a time: 2^27 take one gigabyte when sorted. More columns take turns.
 const ENTRIES_MAX: usize = 1 << 27;
+/// Columns at a time, however short: a grid's second axis ends at 2^16.
+const COLUMNS_MAX: usize = 1 << 12;
 /// Threads of a block that adds points, as the kernels declare.
 const POINT_BLOCK: u32 = 128;
 /// Threads of a block that sums shares, as the kernels declare.
@@ -112,7 +114,7 @@ impl<D: Device> Bases<D> {
             window_stride: 0,
             table_stride: narrow(self.count),
         };
-        let at_a_time = (ENTRIES_MAX / (windows as usize * self.count.max(1))).max(1);
+        let at_a_time = (ENTRIES_MAX / (windows as usize * self.count.max(1))).clamp(1, COLUMNS_MAX);
         let sums =
             columns.chunks(at_a_time).map(|columns| runtime.sum_sets(layout, columns, columns.len(), &self.table));
         Ok(sums.collect::<Result<Vec<_>, _>>()?.concat())
@@ -241,9 +243,9 @@ fn point(sum: &[Fq]) -> G1 {
     inverses.map_or(G1::identity(), |(zz, zzz)| G1Affine { x: sum[0] * zz, y: sum[1] * zzz }.to_curve())
 }
 
-/// Bits of a digit: what costs least for random scalars, in multiplications of the base field. A point costs ten for each
-/// window. A bucket costs two additions of fourteen and its part in a multiplication, some fifty; few threads share that work, so
-/// it is counted as more.
+/// Bits of a digit: what costs least for random scalars, in multiplications of the base field. A point costs ten for
+/// each window. A bucket costs two additions of fourteen and its part in a multiplication, some fifty; few threads
+/// share that work, so it is counted as more.
 fn digit_bits(points: usize) -> u32 {
     let cost = |bits: u32| 10 * points * SCALAR_BITS.div_ceil(bits) as usize + 80 * (1 << (bits - 1));
     (4..=DIGIT_BITS_MAX).min_by_key(|&bits| cost(bits)).expect("the range is not empty")

@@ -35,8 +35,8 @@ struct Tables<D: Device> {
 pub struct Coset<D: Device> {
     tables: Arc<Tables<D>>,
     shift: Powers<D>,
-    /// Powers of the inverse shift: those of low exponents there, those of high exponents here, since each use has a factor
-    /// of its own.
+    /// Powers of the inverse shift: those of low exponents there, those of high exponents here, since each use has a
+    /// factor of its own.
     inverse_low: D::Memory,
     inverse_high: Vec<Fr>,
 }

@@ -28,13 +28,26 @@ pub fn version() -> Result<(i32, i32), KernelError> {
 
 /// Machine code for an architecture such as `sm_90`.
 pub fn compile(source: &Source, architecture: &str) -> Result<Vec<u8>, KernelError> {
+    compiled(source, architecture, Program::machine_code)
+}
+
+/// The instructions that the machine code is made from, as text.
+pub fn compile_to_ptx(source: &Source, architecture: &str) -> Result<String, KernelError> {
+    compiled(source, architecture, Program::ptx)
+}
+
+fn compiled<T>(
+    source: &Source,
+    architecture: &str,
+    take: impl Fn(&Program) -> Result<T, KernelError>,
+) -> Result<T, KernelError> {
     guarded(|| {
         let text = CString::new(source.text.as_str()).expect("kernels have no zero bytes");
         let program = Program(result::create_program(&text, None).map_err(failed("create an NVRTC program"))?);
         let options = [format!("--gpu-architecture={architecture}"), "--std=c++17".to_owned()];
         // SAFETY: the program was created above, and is destroyed when it is dropped.
         match unsafe { result::compile_program(program.0, &options) } {
-            Ok(()) => program.machine_code(),
+            Ok(()) => take(&program),
             Err(_) => Err(KernelError::Compile { name: source.name, log: program.log() }),
         }
     })
@@ -55,12 +68,23 @@ impl Program {
         Ok(code)
     }
 
+    fn ptx(&self) -> Result<String, KernelError> {
+        // SAFETY: the program is alive.
+        let text = unsafe { result::get_ptx(self.0) }.map_err(failed("read what NVRTC compiled"))?;
+        Ok(text_of(&text))
+    }
+
     fn log(&self) -> String {
         // SAFETY: the program is alive.
         let log = unsafe { result::get_program_log(self.0) }.unwrap_or_default();
-        let bytes: Vec<u8> = log.into_iter().map(|byte| byte.to_ne_bytes()[0]).take_while(|&byte| byte != 0).collect();
-        String::from_utf8_lossy(&bytes).chars().take(LOG_CHARACTERS_MAX).collect()
+        text_of(&log).chars().take(LOG_CHARACTERS_MAX).collect()
     }
+}
+
+/// Up to the first zero byte.
+fn text_of(characters: &[c_char]) -> String {
+    let bytes: Vec<u8> = characters.iter().map(|byte| byte.to_ne_bytes()[0]).take_while(|&byte| byte != 0).collect();
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 impl Drop for Program {

@@ -20,8 +20,8 @@ unsafe impl Plain for u32 {}
 unsafe impl Plain for u64 {}
 // SAFETY: two words of 32 bits and nothing between them.
 unsafe impl Plain for [u32; 2] {}
-// SAFETY: `Fr` has one field, four words of 64 bits (the assertion below holds it to that size). A pattern that is not reduced
-// would be a wrong number, but no invalid value.
+// SAFETY: `Fr` has one field, four words of 64 bits (the assertion below holds it to that size). A pattern that is not
+// reduced would be a wrong number, but no invalid value.
 unsafe impl Plain for Fr {}
 // SAFETY: as for `Fr`.
 unsafe impl Plain for Fq {}

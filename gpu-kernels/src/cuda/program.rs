@@ -94,11 +94,11 @@ fn text(program: &RowProgram) -> String {
     }
     let operand = |operand: Operand| match operand {
         Operand::Register(register) => format!("r{register}"),
-        Operand::Scalar(scalar) => format!("scalars[{scalar}]"),
+        Operand::Scalar(scalar) => format!("load(&scalars[{scalar}])"),
         Operand::Query(query) => {
             let Query { source, rotation } = program.queries[query];
             let column = place(&columns, source);
-            format!("columns[{column}][row{}]", place(&rotations, rotation))
+            format!("load(&columns[{column}][row{}])", place(&rotations, rotation))
         }
     };
     for step in &program.steps {
@@ -112,11 +112,11 @@ fn text(program: &RowProgram) -> String {
                 }
             }
             Step::Gather(gate) => {
-                line(format_args!("gathered = multiply(gathered, scalars[0]) + {};", operand(gate)));
+                line(format_args!("gathered = multiply(gathered, load(&scalars[0])) + {};", operand(gate)));
             }
         }
     }
-    text.push_str("    out[row] = gathered;\n}\n");
+    text.push_str("    store(&out[row], gathered);\n}\n");
     text
 }
 

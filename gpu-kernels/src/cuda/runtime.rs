@@ -68,9 +68,9 @@ impl<D: Device> Runtime<D> {
         shape: Shape,
         arguments: &[Argument],
     ) -> Result<(), KernelError> {
-        // SAFETY: callers are the functions of this module beside each kernel's name. They hold the memory whose addresses they
-        // pass until the launch, after which giving it back waits for the kernel (`Device`), and they pass the lengths of that
-        // same memory. The emulated device runs every one of these calls in the tests.
+        // SAFETY: callers are the functions of this module beside each kernel's name. They hold the memory whose
+        // addresses they pass until the launch, after which giving it back waits for the kernel (`Device`), and they
+        // pass the lengths of that same memory. The emulated device runs every one of these calls in the tests.
         unsafe { self.device.launch(module, kernel, shape, arguments) }
     }
 

@@ -28,7 +28,6 @@ impl Source {
     pub fn vector() -> Self {
         let kernels = vec![
             "vector_combine",
-            "vector_multiply",
             "vector_subtract_low",
             "vector_powers",
             "vector_invert",

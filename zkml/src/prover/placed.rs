@@ -1,7 +1,7 @@
 //! A prover on the device that was asked for, which falls back to the processor.
 //!
-//! A device may be taken by others, run out of memory or fail in the middle of a proof. The same proof is then made on the
-//! processor: later, but made. Nothing of an abandoned proof leaves.
+//! A device may be taken by others, run out of memory or fail in the middle of a proof. The same proof is then made on
+//! the processor: later, but made. Nothing of an abandoned proof leaves.
 
 use std::sync::{
     Arc, OnceLock,
@@ -17,6 +17,7 @@ use halo2_axiom::{
 use hygeia_gpu_kernels::{
     Accelerator, CpuAccelerator, KernelError,
     cuda::{CudaAccelerator, Driver, DriverConfig},
+    icicle::{IcicleAccelerator, IcicleConfig},
 };
 use snark_verifier::system::halo2::transcript::evm::EvmTranscript;
 
@@ -28,14 +29,23 @@ pub enum Placement {
     /// On the processor.
     #[default]
     Cpu,
-    /// On a CUDA device. A machine without one refuses; a device that fails later is stood in for by the processor.
+    /// On a CUDA device, with kernels of our own. A machine without one refuses; a device that fails later is stood in
+    /// for by the processor.
     Cuda(DriverConfig),
+    /// By ICICLE, where the user has installed it; likewise.
+    Icicle(IcicleConfig),
+}
+
+/// A prover on something else than the processor.
+enum Fast {
+    Cuda(Box<Prover<CudaAccelerator<Driver>>>),
+    Icicle(Box<Prover<IcicleAccelerator>>),
 }
 
 /// A proving key, made ready where it is to be used.
 pub struct PlacedProver {
     key: Arc<ProvingKey<G1Affine>>,
-    device: Option<Prover<CudaAccelerator<Driver>>>,
+    device: Option<Fast>,
     /// Whether a failure of the device was told of since it last worked.
     is_told: AtomicBool,
     /// Made when it is needed where there is a device.
@@ -57,7 +67,13 @@ impl PlacedProver {
             }
             Placement::Cuda(config) => {
                 let device = CudaAccelerator::open(config)?;
-                placed.device = Some(Prover::new(device, Arc::clone(&placed.key), params)?);
+                let prover = Prover::new(device, Arc::clone(&placed.key), params)?;
+                placed.device = Some(Fast::Cuda(Box::new(prover)));
+            }
+            Placement::Icicle(config) => {
+                let device = IcicleAccelerator::open(config)?;
+                let prover = Prover::new(device, Arc::clone(&placed.key), params)?;
+                placed.device = Some(Fast::Icicle(Box::new(prover)));
             }
         }
         Ok(placed)
@@ -75,7 +91,7 @@ impl PlacedProver {
 
     /// Where it proves, for logs and labels.
     pub fn device(&self) -> &'static str {
-        self.device.as_ref().map_or(CpuAccelerator.name(), |prover| prover.device().name())
+        self.device.as_ref().map_or(CpuAccelerator.name(), Fast::name)
     }
 
     /// The proof of a witness, right or wrong: whoever lets it out verifies it.
@@ -86,8 +102,8 @@ impl PlacedProver {
         instances: &[Fr],
         freedom: &mut impl Freedom,
     ) -> Result<Vec<u8>, ProverError> {
-        if let Some(prover) = &self.device {
-            match write(prover, witness, instances, freedom) {
+        if let Some(fast) = &self.device {
+            match fast.write(witness, instances, freedom) {
                 Err(ProverError::Kernel(error)) if error.is_of_device() => self.tell(&error),
                 result => {
                     self.is_told.store(false, Ordering::Relaxed);
@@ -111,6 +127,27 @@ impl PlacedProver {
     fn tell(&self, error: &KernelError) {
         if !self.is_told.swap(true, Ordering::Relaxed) {
             tracing::warn!(device = self.device(), %error, "the device failed; proofs are made on the processor meanwhile");
+        }
+    }
+}
+
+impl Fast {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Cuda(prover) => prover.device().name(),
+            Self::Icicle(prover) => prover.device().name(),
+        }
+    }
+
+    fn write<W: PhasedWitness>(
+        &self,
+        witness: &W,
+        instances: &[Fr],
+        freedom: &mut impl Freedom,
+    ) -> Result<Vec<u8>, ProverError> {
+        match self {
+            Self::Cuda(prover) => write(prover, witness, instances, freedom),
+            Self::Icicle(prover) => write(prover, witness, instances, freedom),
         }
     }
 }

@@ -21,7 +21,8 @@ use super::{Site, patience};
 use crate::alarm::triage_policy;
 use crate::bus::{Checkpoint, Entry, OrderedReader};
 use crate::chain::registry::{ActivePolicy, Registries};
-use crate::cli::{ComputeDevice, SentinelArgs};
+use crate::cli::SentinelArgs;
+use crate::cli::device::ScoringDevice;
 use crate::clock::now_ms;
 use crate::explain;
 use crate::memory::{CaseMemory, Embedding};
@@ -89,10 +90,10 @@ pub async fn wait_for_approval(site: &Site, registries: &Registries, model_hash:
 
 /// The device that windows are scored on. One that was asked for and is not there ends the role: an operator who pays for a
 /// GPU wants to know.
-fn scoring_device(device: ComputeDevice) -> Result<Device> {
+fn scoring_device(device: ScoringDevice) -> Result<Device> {
     match device {
-        ComputeDevice::Cpu => Ok(Device::Cpu),
-        ComputeDevice::Cuda(ordinal) => Device::new_cuda(ordinal).with_context(|| {
+        ScoringDevice::Cpu => Ok(Device::Cpu),
+        ScoringDevice::Cuda(ordinal) => Device::new_cuda(ordinal).with_context(|| {
             format!("CUDA device {ordinal} cannot score: it is not there, or this binary was not built by `cargo xtask cuda`")
         }),
     }

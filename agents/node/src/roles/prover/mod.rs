@@ -75,7 +75,7 @@ pub async fn run(site: Site, args: ProverArgs) -> Result<()> {
         keys_dir: args.keys_dir.clone(),
         threads: args.threads,
         circuit: args.circuit.clone(),
-        placement: args.placement(),
+        placement: args.placement()?,
     };
     let approved = registries.models_of(model.hash());
     let engines = Engines::open(&model, &approved, &settings, &args.ezkl, chain_id).await?;
