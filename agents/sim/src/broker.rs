@@ -243,7 +243,13 @@ impl Broker {
     }
 
     /// The time of a delivery is over: `None` where the job is settled or was given out again, else whether it comes back.
-    pub fn is_overdue(&self, stream: Stream, sequence: u64, delivery: u64, lives: impl Fn(Process) -> bool) -> Option<bool> {
+    pub fn is_overdue(
+        &self,
+        stream: Stream,
+        sequence: u64,
+        delivery: u64,
+        lives: impl Fn(Process) -> bool,
+    ) -> Option<bool> {
         let held = self.queues.get(&stream)?.held.get(&sequence).filter(|held| held.delivery == delivery)?;
         Some(!(held.is_worked_on && lives(held.by)))
     }

@@ -1,8 +1,8 @@
 //! What a role asks of the outside, and what it hears. Every call is an await: the places where a role can be killed.
 
 use hygeia_protocol::bytes::B32;
-use hygeia_protocol::submission::Landing;
 use hygeia_protocol::subject::Stream;
+use hygeia_protocol::submission::Landing;
 
 use crate::broker::{Delivery, Entry, Publication, Stored};
 use crate::chain::{Refusal, Tx};

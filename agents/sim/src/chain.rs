@@ -147,11 +147,13 @@ impl Chain {
         block.into_iter().filter(|tx| tx.success).collect()
     }
 
-    /// Replaces the newest blocks by empty ones, one more than they were.
-    pub fn reorg(&mut self, depth: u64, keep: bool) {
+    /// Replaces the newest blocks by empty ones, one more than they were. Gives how many transactions that took out.
+    pub fn reorg(&mut self, depth: u64, keep: bool) -> u64 {
         let depth = usize::try_from(depth.min(CONFIRMATIONS)).unwrap_or(0).min(self.blocks.len() - 1);
         let taken_out = self.blocks.split_off(self.blocks.len() - depth);
+        let mut count = 0;
         for tx in taken_out.into_iter().flatten() {
+            count += 1;
             if tx.success {
                 self.burned.remove(&tx.nullifier);
             }
@@ -160,11 +162,25 @@ impl Chain {
             }
         }
         self.blocks.extend(std::iter::repeat_n(Vec::new(), depth + 1));
+        count
     }
 
-    /// The node forgets what waits.
-    pub fn forget(&mut self) {
-        self.pool.clear();
+    /// The node forgets what waits. Gives how many transactions that were.
+    pub fn forget(&mut self) -> u64 {
+        std::mem::take(&mut self.pool).len() as u64
+    }
+
+    /// Whether something waits for a block.
+    #[must_use]
+    pub const fn has_waiting(&self) -> bool {
+        !self.pool.is_empty()
+    }
+
+    /// Whether the lowest block that a re-org of this depth takes out holds something.
+    #[must_use]
+    pub fn holds_at(&self, depth: u64) -> bool {
+        let depth = usize::try_from(depth).unwrap_or(usize::MAX);
+        self.blocks.len().checked_sub(depth).is_some_and(|place| !self.blocks[place].is_empty())
     }
 }
 
@@ -184,7 +200,7 @@ mod tests {
         assert_eq!(chain.mine(true).len(), 1, "the second one reverts");
         assert_eq!(chain.landing(&NULLIFIER, &RECEIPT), Some(Landing { tx: first.hash, block: 1 }));
         assert_eq!(chain.nonce_at(1), 2);
-        chain.reorg(1, true);
+        assert_eq!(chain.reorg(1, true), 2);
         assert_eq!((chain.head(), chain.landing(&NULLIFIER, &RECEIPT)), (2, None));
         assert_eq!(chain.mine(false).len(), 0, "no room");
         assert_eq!(chain.mine(true).len(), 1);

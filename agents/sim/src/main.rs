@@ -96,13 +96,18 @@ fn setup(cli: &Cli, seed: u64) -> anyhow::Result<Setup> {
     setup.bug = cli.bug;
     setup.sync = if cli.sync == SyncArg::Interval { Sync::Interval } else { Sync::Always };
     if let Some(places) = &cli.faults {
-        setup.faults = places.iter().filter(|place| *place != "none").map(|place| pick(&setup, place)).collect::<Result<_, _>>()?;
+        setup.faults = places
+            .iter()
+            .filter(|place| *place != "none")
+            .map(|place| pick(&setup, place))
+            .collect::<Result<_, _>>()?;
     }
     Ok(setup)
 }
 
 fn pick(setup: &Setup, place: &str) -> anyhow::Result<hygeia_sim::schedule::Fault> {
-    let place: usize = place.trim().parse().map_err(|_| anyhow::anyhow!("--faults: {place} is no place of a schedule"))?;
+    let place: usize =
+        place.trim().parse().map_err(|_| anyhow::anyhow!("--faults: {place} is no place of a schedule"))?;
     let fault = setup.faults.get(place).copied();
     fault.ok_or_else(|| anyhow::anyhow!("--faults: the schedule has {} faults, none at {place}", setup.faults.len()))
 }
@@ -111,7 +116,12 @@ fn fail(cli: &Cli, setup: &Setup, ended: &Ended) {
     println!("seed {} fails at {}", setup.seed, place(ended));
     println!("{} faults; looking for a shorter schedule", setup.faults.len());
     let shortest = shrink(setup, ended, SHRINK_RUNS_MAX);
-    println!("{} faults are left after {} runs; it fails at {}", shortest.faults.len(), shortest.runs, place(&shortest.ended));
+    println!(
+        "{} faults are left after {} runs; it fails at {}",
+        shortest.faults.len(),
+        shortest.runs,
+        place(&shortest.ended)
+    );
     for fault in &shortest.faults {
         println!("  {fault:?}");
     }
@@ -129,7 +139,8 @@ fn command(cli: &Cli, seed: u64, shortest: &Shortest) -> String {
     let Cli { patients, hours, .. } = cli;
     let places: Vec<String> = shortest.kept.iter().map(usize::to_string).collect();
     let faults = if places.is_empty() { "none".to_owned() } else { places.join(",") };
-    let mut command = format!("hygeia-sim --from {seed} --seeds 1 --patients {patients} --hours {hours} --faults {faults}");
+    let mut command =
+        format!("hygeia-sim --from {seed} --seeds 1 --patients {patients} --hours {hours} --faults {faults}");
     if let Some(bug) = cli.bug.and_then(|bug| bug.to_possible_value()) {
         command += &format!(" --bug {}", bug.get_name());
     }

@@ -39,14 +39,8 @@ pub enum Task {
 
 impl Process {
     /// Every process.
-    pub const ALL: [Process; 6] = [
-        Process::Gateway,
-        Process::Oracle,
-        Process::Sentinel,
-        Process::ProverA,
-        Process::ProverB,
-        Process::Steward,
-    ];
+    pub const ALL: [Process; 6] =
+        [Process::Gateway, Process::Oracle, Process::Sentinel, Process::ProverA, Process::ProverB, Process::Steward];
 
     /// Those that faults are drawn for.
     pub const KILLED: [Process; 5] =

@@ -12,7 +12,7 @@ use crate::port::Port;
 use crate::process::{Process, Task};
 use crate::schedule::{self, Fault};
 use crate::ward::{self, Sent};
-use crate::world::World;
+use crate::world::{Met, World};
 
 /// A mistake that is put into a driver to see whether it is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -42,6 +42,9 @@ pub struct Setup {
     pub sync: Sync,
     /// The mistake, if any.
     pub bug: Option<PlantedBug>,
+    /// Whether acknowledgements and checkpoints are held against what is stored at that moment. Without, a mistake in
+    /// their order is found by what is lost through it.
+    pub is_order_watched: bool,
     /// What goes wrong.
     pub faults: Vec<Fault>,
 }
@@ -57,6 +60,8 @@ pub struct Ended {
     pub at_ms: u64,
     /// What came about.
     pub counts: Counts,
+    /// What went wrong on the way.
+    pub met: Met,
 }
 
 impl Setup {
@@ -64,7 +69,7 @@ impl Setup {
     #[must_use]
     pub fn of_seed(seed: u64, patients: u64, hours: u64) -> Setup {
         let faults = schedule::draw(seed, hours);
-        Setup { seed, patients, hours, sync: Sync::Always, bug: None, faults }
+        Setup { seed, patients, hours, sync: Sync::Always, bug: None, is_order_watched: true, faults }
     }
 
     /// The same run with these faults only.
@@ -87,7 +92,8 @@ pub fn run(setup: Setup) -> Ended {
     drop(roles);
     let mut world = world.borrow_mut();
     let outcome = world.end.take().unwrap_or(Err(Violation::Endless));
-    Ended { outcome, steps: world.steps, at_ms: world.now_ms(), counts: world.checker.counts() }
+    let (counts, met) = (world.checker.counts(), world.met);
+    Ended { outcome, steps: world.steps, at_ms: world.now_ms(), counts, met }
 }
 
 struct Roles {

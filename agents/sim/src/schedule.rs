@@ -52,32 +52,32 @@ pub enum Fault {
         /// How long until it is back.
         down_ms: u64,
     },
-    /// The newest blocks are replaced by others.
+    /// The newest blocks are replaced by others, once the lowest of them holds a transaction of ours.
     Reorg {
-        /// When.
+        /// From when.
         at_ms: u64,
         /// How many blocks; never more than the confirmations that are waited for.
         depth: u64,
         /// Whether their transactions wait for a block again, or are forgotten.
         keep: bool,
     },
-    /// No node of the chain answers.
+    /// No node of the chain answers, once a transaction was sent.
     Silence {
         /// From when.
         at_ms: u64,
         /// How long.
         for_ms: u64,
     },
-    /// Blocks hold nothing of ours.
+    /// Blocks hold nothing of ours, once a transaction was sent.
     Congestion {
         /// From when.
         at_ms: u64,
         /// How long.
         for_ms: u64,
     },
-    /// Transactions that are in no block are forgotten.
+    /// Transactions that are in no block are forgotten, once there are some.
     Forget {
-        /// When.
+        /// From when.
         at_ms: u64,
     },
 }

@@ -148,8 +148,7 @@ impl Bed {
         self.seq += 1;
         let effective = Timestamp::from_millis(START.as_millis() + at_ms).minus_seconds(ago_s);
         let value_milli = i32::try_from(value_milli).expect("vital signs are small");
-        let made =
-            Observation::new(self.patient.clone(), self.device.clone(), self.seq, code, value_milli, effective);
+        let made = Observation::new(self.patient.clone(), self.device.clone(), self.seq, code, value_milli, effective);
         let observation = made.expect("the ward's values are plausible");
         self.sent.push(Sent {
             at_ms,

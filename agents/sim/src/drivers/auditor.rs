@@ -6,7 +6,8 @@
 use hygeia_protocol::audit::{AfterFailure, after_failure};
 use hygeia_protocol::bytes::B32;
 use hygeia_protocol::message::{
-    AttestedWindow, AuditOrder, AuditedBatch, DeadLetter, HexBytes, Inclusion, Message, V1, WindowReceipt, WindowToAudit,
+    AttestedWindow, AuditOrder, AuditedBatch, DeadLetter, HexBytes, Inclusion, Message, V1, WindowReceipt,
+    WindowToAudit,
 };
 use hygeia_protocol::subject::{self, Partition, Stream};
 
@@ -110,7 +111,12 @@ async fn publish(port: &Port, order: &AuditOrder, kept: &[Kept]) -> Result<(), U
 }
 
 async fn dead_letter(port: &Port, reason: &'static str, digest: B32, sequence: u64) -> Result<(), Unanswered> {
-    let letter =
-        DeadLetter { v: V1, reason: reason.to_owned(), digest, stream_sequence: sequence, received_at_ms: port.now_ms() };
+    let letter = DeadLetter {
+        v: V1,
+        reason: reason.to_owned(),
+        digest,
+        stream_sequence: sequence,
+        received_at_ms: port.now_ms(),
+    };
     port.publish(Stream::DeadLetters, subject::dead_letter(reason), &letter).await
 }

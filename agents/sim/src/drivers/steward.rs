@@ -8,8 +8,8 @@ use std::collections::VecDeque;
 
 use hygeia_protocol::bytes::B32;
 use hygeia_protocol::message::{Message, Receipt, Settlement, SettlementStatus, V1};
-use hygeia_protocol::submission::{Action, Event, Landing, SendFailure, Submission, SubmissionConfig};
 use hygeia_protocol::subject::{self, Stream};
+use hygeia_protocol::submission::{Action, Event, Landing, SendFailure, Submission, SubmissionConfig};
 use hygeia_protocol::time::Timestamp;
 
 use crate::call::{Reply, Request, Unanswered};
@@ -155,8 +155,7 @@ fn record(port: &Port, receipt: &Receipt, outcome: Option<Landing>) -> Settlemen
         v: V1,
         receipt_id: receipt.receipt_id,
         alert_id: receipt.alert_id,
-        trigger_id: outcome
-            .map_or(B32::new([0; 32]), |_| ward::nullifier(&receipt.mandate, receipt.end)),
+        trigger_id: outcome.map_or(B32::new([0; 32]), |_| ward::nullifier(&receipt.mandate, receipt.end)),
         transaction: landing.tx,
         block: landing.block,
         gas_used: 0,

@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use hygeia_protocol::bytes::B32;
 use hygeia_protocol::message::{
-    Alert, AttestedWindow, AuditOrder, AuditedBatch, DeadLetter, Message, ProofRequest, Receipt, ScoredWindow, Settlement,
-    SettlementStatus,
+    Alert, AttestedWindow, AuditOrder, AuditedBatch, DeadLetter, Message, ProofRequest, Receipt, ScoredWindow,
+    Settlement, SettlementStatus,
 };
 use hygeia_protocol::subject::Stream;
 
@@ -26,7 +26,9 @@ pub enum Violation {
     #[error("an observation must never be lost: a checkpoint passed it, and a window that it closed does not stand")]
     WindowLost,
     /// ADR 1.
-    #[error("the checkpoint moves after every effect of a message has been stored: {missing} of window {window} is missing")]
+    #[error(
+        "the checkpoint moves after every effect of a message has been stored: {missing} of window {window} is missing"
+    )]
     CheckpointFirst {
         /// What is not stored.
         missing: &'static str,
@@ -80,7 +82,9 @@ pub enum Violation {
         receipt: B32,
     },
     /// The submission machine.
-    #[error("every transaction of a trigger has the same nonce: receipt {receipt} can land under nonces {one} and {other}")]
+    #[error(
+        "every transaction of a trigger has the same nonce: receipt {receipt} can land under nonces {one} and {other}"
+    )]
     TwoNonces {
         /// The receipt.
         receipt: B32,
@@ -324,7 +328,9 @@ impl Checker {
         let landing = chain.landing(&ward::nullifier(&receipt.mandate, receipt.end), &id);
         let is_final = landing.is_some_and(|landing| landing.block + CONFIRMATIONS <= chain.head());
         match settlement.status {
-            SettlementStatus::Triggered if !is_final => Err(Violation::Settlement { receipt: id, recorded: "triggered" }),
+            SettlementStatus::Triggered if !is_final => {
+                Err(Violation::Settlement { receipt: id, recorded: "triggered" })
+            }
             SettlementStatus::Refused if is_final => Err(Violation::Settlement { receipt: id, recorded: "refused" }),
             _ => Ok(()),
         }

@@ -47,8 +47,8 @@ impl Reference {
         }
         *newest = window.end;
         let outcome = triage.step(score(&window.features), Timestamp::from_seconds(window.end));
-        let raised = matches!(outcome, TriageOutcome::Alert { .. })
-            .then(|| Alert::id(&window.window_id, &POLICY, &MODEL));
+        let raised =
+            matches!(outcome, TriageOutcome::Alert { .. }).then(|| Alert::id(&window.window_id, &POLICY, &MODEL));
         self.raised.extend(raised);
         Some(raised)
     }

@@ -19,6 +19,7 @@ impl World {
             Target::Chain => self.weather.chain_answers(self.now_ms),
             Target::Own => true,
         };
+        self.met.silences += u64::from(!is_reached && request.target() == Target::Chain);
         if is_cut_off || !is_reached {
             return;
         }
@@ -78,8 +79,10 @@ impl World {
             Request::Landing { nullifier, receipt } => Reply::Landing(self.chain.landing(&nullifier, &receipt)),
             Request::Estimate { nullifier } => Reply::Refuses(self.chain.refuses(&nullifier)),
             Request::Send { nonce, fee_percent, receipt, nullifier } => {
+                self.weather.on_send(self.now_ms);
                 let sent = self.chain.send(nonce, fee_percent, receipt, nullifier);
                 if let Ok(tx) = &sent {
+                    self.met.sent_again += u64::from(fee_percent > 100);
                     let checked = self.checker.sent(tx, &self.chain);
                     self.check(checked);
                 }
@@ -93,10 +96,15 @@ impl World {
 
     fn store(&mut self, message: &Publication) -> Stored {
         let stored = self.broker.publish(message, self.clock_ms());
+        self.met.duplicates += u64::from(stored == Stored::Duplicate);
+        self.met.late_orders += u64::from(stored == Stored::WrongLast);
         if let Stored::New(sequence) = stored {
             let entry = self.broker.at(message.stream, sequence).expect("it was just stored");
+            let alerts = self.checker.counts().alerts;
             let checked = self.checker.stored(message.stream, &entry, &self.chain);
             self.check(checked);
+            let is_repeated = message.stream == Stream::Alerts && self.checker.counts().alerts == alerts;
+            self.met.repeated_alerts += u64::from(is_repeated);
             self.serve_waiting(message.stream);
         }
         stored
@@ -105,6 +113,7 @@ impl World {
     fn put(&mut self, key: &str, value: Vec<u8>) {
         let place = || std::str::from_utf8(&value).ok().and_then(|text| text.parse().ok()).unwrap_or(0);
         let checked = match key {
+            _ if !self.setup.is_order_watched => Ok(()),
             _ if key == CHECKPOINTS[0] => self.checker.oracle_checkpoint(place()),
             _ if key == CHECKPOINTS[1] => self.checker.sentinel_checkpoint(place()),
             _ => Ok(()),
@@ -114,7 +123,7 @@ impl World {
     }
 
     fn ack(&mut self, stream: Stream, sequence: u64) {
-        if let Some(entry) = self.broker.at(stream, sequence) {
+        if let Some(entry) = self.broker.at(stream, sequence).filter(|_| self.setup.is_order_watched) {
             let checked = self.checker.acked(stream, &entry);
             self.check(checked);
         }
@@ -125,6 +134,7 @@ impl World {
         let jobs = self.broker.fetch(stream, by, max, self.clock_ms());
         for job in &jobs {
             let (sequence, delivery) = (job.entry.sequence, job.deliveries);
+            self.met.redeliveries += u64::from(delivery > 1);
             self.after(ACK_WAIT_MS, Event::Overdue { stream, sequence, delivery });
         }
         jobs
@@ -148,9 +158,7 @@ impl World {
 
     /// Answers those that wait for something in this stream.
     pub(super) fn serve_waiting(&mut self, stream: Stream) {
-        let waits = |request: &Request| {
-            matches!(request, Request::Read { stream: of, .. } | Request::Fetch { stream: of, .. } if *of == stream)
-        };
+        let waits = |request: &Request| matches!(request, Request::Read { stream: of, .. } | Request::Fetch { stream: of, .. } if *of == stream);
         let served: Vec<CallId> =
             self.waiting.iter().filter(|(_, request)| waits(request)).map(|(call, _)| *call).collect();
         for call in served {

@@ -38,6 +38,31 @@ const READ_MAX: usize = 256;
 /// Names a call.
 pub type CallId = u64;
 
+/// How often something went wrong, so that a run which meets nothing is seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Met {
+    /// Processes that ended, killed or by themselves.
+    pub ends: u64,
+    /// Jobs that came again.
+    pub redeliveries: u64,
+    /// Messages that the broker had already.
+    pub duplicates: u64,
+    /// Alerts stored again, beyond the broker's memory of ids.
+    pub repeated_alerts: u64,
+    /// Orders that came too late to follow the one before.
+    pub late_orders: u64,
+    /// Transactions that a re-org took out of their block.
+    pub taken_out: u64,
+    /// Transactions that a node forgot.
+    pub forgotten: u64,
+    /// Calls that no node of the chain answered.
+    pub silences: u64,
+    /// Transactions sent again with a nonce that was sent before.
+    pub sent_again: u64,
+    /// Proofs that failed.
+    pub failed_proofs: u64,
+}
+
 /// The outside.
 #[derive(Debug)]
 pub struct World {
@@ -62,6 +87,7 @@ pub struct World {
     pub(crate) turned: Vec<(Process, bool)>,
     pub(crate) end: Option<Result<(), Violation>>,
     pub(crate) steps: u64,
+    pub(crate) met: Met,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -86,10 +112,23 @@ struct Life {
 #[derive(Clone, Debug)]
 enum Event {
     Start(Process),
-    Arrive { call: CallId, life: u64, by: Process, request: Request, heard: Heard },
-    Answer { call: CallId, answer: Answer },
+    Arrive {
+        call: CallId,
+        life: u64,
+        by: Process,
+        request: Request,
+        heard: Heard,
+    },
+    Answer {
+        call: CallId,
+        answer: Answer,
+    },
     /// A held job times out.
-    Overdue { stream: Stream, sequence: u64, delivery: u64 },
+    Overdue {
+        stream: Stream,
+        sequence: u64,
+        delivery: u64,
+    },
     Fault(usize),
     BrokerUp,
     WriteDown,
@@ -103,7 +142,9 @@ enum Heard {
     Answer,
     Nothing,
     /// The process is killed with the effect.
-    Killed { down_ms: u64 },
+    Killed {
+        down_ms: u64,
+    },
 }
 
 impl World {
@@ -130,6 +171,7 @@ impl World {
             turned: Vec::new(),
             end: None,
             steps: 0,
+            met: Met::default(),
         };
         Process::ALL.into_iter().for_each(|process| world.after(0, Event::Start(process)));
         let faults: Vec<u64> = world.setup.faults.iter().map(Fault::at_ms).collect();
@@ -187,7 +229,9 @@ impl World {
         };
         if let Request::Prove { takes_ms } = request {
             // A fault of the network is a failure of the proof here.
-            let answer = if matches!(fault, None | Some(CallFault::KillAfter { .. })) { Ok(Reply::Done) } else { Err(Unanswered) };
+            let is_proved = matches!(fault, None | Some(CallFault::KillAfter { .. }));
+            let answer = if is_proved { Ok(Reply::Done) } else { Err(Unanswered) };
+            self.met.failed_proofs += u64::from(!is_proved);
             match heard {
                 Heard::Killed { down_ms } => self.kill(by, down_ms),
                 _ => self.after(takes_ms, Event::Answer { call, answer }),
@@ -287,6 +331,7 @@ impl World {
             return;
         }
         life.is_up = false;
+        self.met.ends += 1;
         let number = life.number;
         self.calls.retain(|_, caller| caller.task.process() != process || caller.life != number);
         let calls = &self.calls;
@@ -314,10 +359,12 @@ impl World {
             }
             Fault::Kill { process, down_ms, .. } => self.kill(process, down_ms),
             Fault::BrokerDown { down_ms, .. } => self.broker_down(down_ms),
-            Fault::Reorg { depth, keep, .. } => self.chain.reorg(depth, keep),
-            Fault::Forget { .. } => self.chain.forget(),
             // The weather knows these by their times.
-            Fault::Cut { .. } | Fault::Silence { .. } | Fault::Congestion { .. } => {}
+            Fault::Cut { .. }
+            | Fault::Reorg { .. }
+            | Fault::Silence { .. }
+            | Fault::Congestion { .. }
+            | Fault::Forget { .. } => {}
         }
     }
 
@@ -334,6 +381,11 @@ impl World {
     }
 
     fn block(&mut self) {
+        match self.weather.on_block(self.now_ms, &self.chain) {
+            Some(Fault::Reorg { depth, keep, .. }) => self.met.taken_out += self.chain.reorg(depth, keep),
+            Some(Fault::Forget { .. }) => self.met.forgotten += self.chain.forget(),
+            _ => {}
+        }
         let number = self.chain.head();
         let mut rng = Rng::of(self.setup.seed, &[0xb10c, number]);
         let has_room = !self.weather.is_congested(self.now_ms) && !rng.once_in(8);

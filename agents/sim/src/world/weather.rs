@@ -1,5 +1,9 @@
 //! Which faults are in force.
+//!
+//! A fault of the chain waits for something of ours to happen to: a submission takes a minute of an hour, and a re-org of
+//! blocks that hold nothing tells nothing.
 
+use crate::chain::Chain;
 use crate::process::Process;
 use crate::schedule::{CallFault, Fault};
 
@@ -7,9 +11,10 @@ use crate::schedule::{CallFault, Fault};
 #[derive(Debug, Default)]
 pub(super) struct Weather {
     cuts: Vec<(Process, u64, u64)>,
-    silences: Vec<(u64, u64)>,
-    congestions: Vec<(u64, u64)>,
+    silent_to_ms: u64,
+    congested_to_ms: u64,
     armed: Vec<Armed>,
+    of_chain: Vec<Fault>,
     pub(super) broker_is_down: bool,
 }
 
@@ -28,9 +33,10 @@ impl Weather {
         for fault in faults {
             match *fault {
                 Fault::Cut { process, at_ms, for_ms } => weather.cuts.push((process, at_ms, at_ms + for_ms)),
-                Fault::Silence { at_ms, for_ms } => weather.silences.push((at_ms, at_ms + for_ms)),
-                Fault::Congestion { at_ms, for_ms } => weather.congestions.push((at_ms, at_ms + for_ms)),
-                _ => {}
+                Fault::Reorg { .. } | Fault::Silence { .. } | Fault::Congestion { .. } | Fault::Forget { .. } => {
+                    weather.of_chain.push(*fault);
+                }
+                Fault::Call { .. } | Fault::Kill { .. } | Fault::BrokerDown { .. } => {}
             }
         }
         weather
@@ -52,15 +58,35 @@ impl Weather {
         !self.broker_is_down && !is_cut
     }
 
-    pub(super) fn chain_answers(&self, now_ms: u64) -> bool {
-        !during(&self.silences, now_ms)
+    pub(super) const fn chain_answers(&self, now_ms: u64) -> bool {
+        now_ms >= self.silent_to_ms
     }
 
-    pub(super) fn is_congested(&self, now_ms: u64) -> bool {
-        during(&self.congestions, now_ms)
+    pub(super) const fn is_congested(&self, now_ms: u64) -> bool {
+        now_ms < self.congested_to_ms
     }
-}
 
-fn during(spans: &[(u64, u64)], now_ms: u64) -> bool {
-    spans.iter().any(|&(from, to)| (from..to).contains(&now_ms))
+    /// A transaction of ours is being sent: what was to begin with one begins.
+    pub(super) fn on_send(&mut self, now_ms: u64) {
+        let (silent_to_ms, congested_to_ms) = (&mut self.silent_to_ms, &mut self.congested_to_ms);
+        self.of_chain.retain(|fault| {
+            match *fault {
+                Fault::Silence { at_ms, for_ms } if at_ms <= now_ms => *silent_to_ms = now_ms + for_ms,
+                Fault::Congestion { at_ms, for_ms } if at_ms <= now_ms => *congested_to_ms = now_ms + for_ms,
+                _ => return true,
+            }
+            false
+        });
+    }
+
+    /// What happens to the chain before its next block.
+    pub(super) fn on_block(&mut self, now_ms: u64, chain: &Chain) -> Option<Fault> {
+        let is_due = |fault: &Fault| match *fault {
+            Fault::Reorg { at_ms, depth, .. } => at_ms <= now_ms && chain.holds_at(depth),
+            Fault::Forget { at_ms } => at_ms <= now_ms && chain.has_waiting(),
+            _ => false,
+        };
+        let place = self.of_chain.iter().position(is_due)?;
+        Some(self.of_chain.remove(place))
+    }
 }
