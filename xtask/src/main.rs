@@ -1,4 +1,4 @@
-//! The project's tasks: setup, demo, test, ci, bench, gen, cuda.
+//! The project's tasks: setup, demo, test, ci, bench, gen, cuda, sim.
 //!
 //! It fetches pinned tools, starts the other programs of the build and compares what they generate with what is
 //! committed. This crate never holds product logic: no crate of the workspace depends on it, and it depends on none.
@@ -13,6 +13,7 @@ mod onnx;
 mod process;
 mod report;
 mod setup;
+mod sim;
 mod test;
 mod verifier;
 mod workspace;
@@ -53,6 +54,8 @@ enum Task {
     Cuda(Passed),
     /// Run the benchmark suites, or the one named first; further flags go to it.
     Bench(Passed),
+    /// Simulate the agents under faults from seeds; flags go to it (`--help` says which).
+    Sim(Passed),
 }
 
 /// Arguments that belong to the program behind the task.
@@ -96,5 +99,6 @@ fn run() -> Result<()> {
         }
         Task::Cuda(passed) => cuda::run(&workspace, &passed.args),
         Task::Bench(passed) => bench::run(&workspace, &passed.args),
+        Task::Sim(passed) => sim::run(&workspace, &passed.args),
     }
 }

@@ -71,7 +71,7 @@ fn main() -> ExitCode {
 
 /// Runs the seeds; false at the first that fails.
 fn simulate(cli: &Cli) -> anyhow::Result<bool> {
-    let mut steps = 0;
+    let (mut steps, mut given_up) = (0, 0);
     for (done, seed) in (1..=cli.seeds).zip(cli.from..) {
         let setup = setup(cli, seed)?;
         let ended = run(setup.clone());
@@ -80,10 +80,12 @@ fn simulate(cli: &Cli) -> anyhow::Result<bool> {
             return Ok(false);
         }
         steps += ended.steps;
+        given_up += ended.counts.given_up;
         if done % PROGRESS_EVERY == 0 || done == cli.seeds {
             let counts = ended.counts;
             println!(
-                "{done} of {} seeds hold, {steps} steps; seed {seed}: {} windows, {} alerts, {} settled, {} audit orders",
+                "{done} of {} seeds hold, {steps} steps, {given_up} triggers given up; \
+                 seed {seed}: {} windows, {} alerts, {} settled, {} audit orders",
                 cli.seeds, counts.windows, counts.alerts, counts.settlements, counts.orders,
             );
         }

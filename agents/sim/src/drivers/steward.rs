@@ -1,5 +1,6 @@
-//! Mirrors `agents/node/src/roles/steward.rs` (`work`, `handle`, `settle`, `record`) and `agents/node/src/chain/
-//! transaction.rs` (`Triggers::settle`: the machine is stored before its actions are carried out; `check`, `send`, `ask`).
+//! Mirrors `agents/node/src/roles/steward.rs` (`work`, `handle`, `settle`, `record`) and
+//! `agents/node/src/chain/transaction.rs` (`Triggers::settle`: the machine is stored before its actions are carried out;
+//! `check`, `send`, `ask`).
 //!
 //! Left out: the limit of transactions per minute, the question for the fee. A head is asked for each second where the
 //! product asks three times.
@@ -9,7 +10,7 @@ use std::collections::VecDeque;
 use hygeia_protocol::bytes::B32;
 use hygeia_protocol::message::{Message, Receipt, Settlement, SettlementStatus, V1};
 use hygeia_protocol::subject::{self, Stream};
-use hygeia_protocol::submission::{Action, Event, Landing, SendFailure, Submission, SubmissionConfig};
+use hygeia_protocol::submission::{Action, Event, FailReason, Landing, SendFailure, Submission, SubmissionConfig};
 use hygeia_protocol::time::Timestamp;
 
 use crate::call::{Reply, Request, Unanswered};
@@ -38,7 +39,7 @@ pub(super) async fn run(port: Port) -> Result<(), Unanswered> {
 }
 
 /// Tries until the chain has answered one way or the other.
-async fn settle(port: &Port, receipt: &Receipt) -> Option<Landing> {
+async fn settle(port: &Port, receipt: &Receipt) -> Result<Landing, FailReason> {
     loop {
         match try_to_settle(port, receipt).await {
             Ok(outcome) => return outcome,
@@ -48,7 +49,7 @@ async fn settle(port: &Port, receipt: &Receipt) -> Option<Landing> {
 }
 
 /// Follows a receipt until the chain has taken it for good, or refuses it.
-async fn try_to_settle(port: &Port, receipt: &Receipt) -> Result<Option<Landing>, Unanswered> {
+async fn try_to_settle(port: &Port, receipt: &Receipt) -> Result<Result<Landing, FailReason>, Unanswered> {
     let trigger = Trigger { port, id: receipt.receipt_id, nullifier: ward::nullifier(&receipt.mandate, receipt.end) };
     let key = format!("submission/{}", receipt.receipt_id.to_hex());
     let mut machine = trigger.load(&key).await?;
@@ -68,8 +69,8 @@ async fn try_to_settle(port: &Port, receipt: &Receipt) -> Result<Option<Landing>
         }
         for action in actions {
             match action {
-                Action::Done { tx, block } => return Ok(Some(Landing { tx, block })),
-                Action::Fail { .. } => return Ok(None),
+                Action::Done { tx, block } => return Ok(Ok(Landing { tx, block })),
+                Action::Fail { reason } => return Ok(Err(reason)),
                 action => events.push_back(trigger.carry_out(action).await?),
             }
         }
@@ -149,18 +150,28 @@ impl Trigger<'_> {
     }
 }
 
-fn record(port: &Port, receipt: &Receipt, outcome: Option<Landing>) -> Settlement {
-    let landing = outcome.unwrap_or(Landing { tx: B32::new([0; 32]), block: 0 });
+fn record(port: &Port, receipt: &Receipt, outcome: Result<Landing, FailReason>) -> Settlement {
+    let none = B32::new([0; 32]);
+    let landing = outcome.unwrap_or(Landing { tx: none, block: 0 });
+    let trigger_id = outcome.map_or(none, |_| ward::nullifier(&receipt.mandate, receipt.end));
     Settlement {
         v: V1,
         receipt_id: receipt.receipt_id,
         alert_id: receipt.alert_id,
-        trigger_id: outcome.map_or(B32::new([0; 32]), |_| ward::nullifier(&receipt.mandate, receipt.end)),
+        trigger_id,
         transaction: landing.tx,
         block: landing.block,
         gas_used: 0,
-        status: if outcome.is_some() { SettlementStatus::Triggered } else { SettlementStatus::Refused },
-        reason: outcome.is_none().then(|| "Refused".to_owned()),
+        status: if outcome.is_ok() { SettlementStatus::Triggered } else { SettlementStatus::Refused },
+        reason: outcome.err().map(|reason| name_of(reason).to_owned()),
         settled_at_ms: port.now_ms(),
+    }
+}
+
+const fn name_of(reason: FailReason) -> &'static str {
+    match reason {
+        FailReason::Reverted { .. } => "NullifierUsed",
+        FailReason::Exhausted => "Exhausted",
+        FailReason::GaveUp => "GaveUp",
     }
 }

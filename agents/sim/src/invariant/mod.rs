@@ -132,6 +132,8 @@ pub struct Checker {
     receipts: BTreeMap<B32, Receipt>,
     receipt_of: BTreeSet<B32>,
     settled: BTreeSet<B32>,
+    /// Receipts whose submission ended for want of attempts or time: recorded as such, and nobody looks again yet.
+    given_up: BTreeSet<B32>,
     ordered: BTreeSet<B32>,
     batches: BTreeSet<B32>,
     put_aside: BTreeSet<B32>,
@@ -264,7 +266,10 @@ impl Checker {
         let proved = |alert| self.receipt_of.contains(alert) || self.incidents.contains(alert);
         all(self.alert_ids.iter().all(proved), "a proof")?;
         all(self.receipts.keys().all(|receipt| self.settled.contains(receipt)), "a settlement")?;
-        let burned = |receipt: &Receipt| chain.refuses(&ward::nullifier(&receipt.mandate, receipt.end));
+        let burned = |receipt: &Receipt| {
+            let is_burned = chain.refuses(&ward::nullifier(&receipt.mandate, receipt.end));
+            is_burned || self.given_up.contains(&receipt.receipt_id)
+        };
         all(self.receipts.values().all(burned), "a trigger")
     }
 
@@ -275,6 +280,7 @@ impl Checker {
             windows: self.windows.len(),
             alerts: self.alert_ids.len(),
             settlements: self.settled.len(),
+            given_up: self.given_up.len(),
             orders: self.orders.len(),
         }
     }
@@ -325,6 +331,9 @@ impl Checker {
             return Err(Violation::Unfounded { missing: "the proof", receipt: id });
         };
         self.settled.insert(id);
+        if settlement.reason.as_deref().is_some_and(|reason| ["Exhausted", "GaveUp"].contains(&reason)) {
+            self.given_up.insert(id);
+        }
         let landing = chain.landing(&ward::nullifier(&receipt.mandate, receipt.end), &id);
         let is_final = landing.is_some_and(|landing| landing.block + CONFIRMATIONS <= chain.head());
         match settlement.status {
@@ -356,6 +365,8 @@ pub struct Counts {
     pub alerts: usize,
     /// Receipts that were settled one way or the other.
     pub settlements: usize,
+    /// Of those, the ones that nothing but a want of attempts or time ended.
+    pub given_up: usize,
     /// Audit orders.
     pub orders: usize,
 }

@@ -3,6 +3,7 @@
 use hygeia_sim::broker::Sync;
 use hygeia_sim::invariant::Violation;
 use hygeia_sim::run::{Setup, run};
+use hygeia_sim::schedule::Fault;
 use hygeia_sim::world::Met;
 
 const PATIENTS: u64 = 5;
@@ -61,4 +62,16 @@ fn a_broker_that_writes_now_and_then_loses_messages() {
     let found = (0..20).map(|seed| run(Setup { sync: Sync::Interval, ..Setup::of_seed(seed, PATIENTS, HOURS) }));
     let lost = |violation: Violation| matches!(violation, Violation::BrokerForgot { .. });
     assert!(found.filter_map(|ended| ended.outcome.err()).any(lost));
+}
+
+/// Known: the attempts of a submission are counted over its whole life. When minutes without room in a block have used
+/// them up and then the nodes forget the transaction, nothing sends it again although it may still land with its nonce;
+/// the submission is given up at the end of its time, and the trigger is not made.
+#[test]
+fn a_trigger_whose_attempts_are_used_up_is_given_up() {
+    let setup = Setup::of_seed(16, 8, 12);
+    let faults = [25, 26, 30].map(|place| setup.faults[place]).to_vec();
+    assert!(matches!(faults[..], [Fault::Congestion { .. }, Fault::Reorg { .. }, Fault::Reorg { .. }]));
+    let ended = run(setup.with_faults(faults));
+    assert_eq!((ended.outcome, ended.counts.given_up), (Ok(()), 1));
 }
