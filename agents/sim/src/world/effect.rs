@@ -12,15 +12,14 @@ use crate::process::Process;
 pub(crate) const CHECKPOINTS: [&str; 2] = ["checkpoint/oracle", "checkpoint/sentinel"];
 
 impl World {
-    pub(super) fn arrive(&mut self, call: CallId, life: u64, by: Process, request: Request, heard: Heard) {
-        let is_cut_off = self.lives.get(&by).is_none_or(|known| known.number != life);
+    pub(super) fn arrive(&mut self, call: CallId, by: Process, request: Request, heard: Heard) {
         let is_reached = match request.target() {
             Target::Broker => self.weather.reaches_broker(by, self.now_ms),
             Target::Chain => self.weather.chain_answers(self.now_ms),
             Target::Own => true,
         };
         self.met.silences += u64::from(!is_reached && request.target() == Target::Chain);
-        if is_cut_off || !is_reached {
+        if !is_reached {
             return;
         }
         let reply = self.apply(by, request.clone());

@@ -114,7 +114,6 @@ enum Event {
     Start(Process),
     Arrive {
         call: CallId,
-        life: u64,
         by: Process,
         request: Request,
         heard: Heard,
@@ -252,11 +251,10 @@ impl World {
             at_ms = at_ms.max(life.lane_ms);
             life.lane_ms = at_ms;
         }
-        let number = life.number;
         let twice = (fault == Some(CallFault::Twice)).then(|| request.clone());
-        self.after(at_ms - now_ms, Event::Arrive { call, life: number, by, request, heard });
+        self.after(at_ms - now_ms, Event::Arrive { call, by, request, heard });
         if let Some(request) = twice {
-            self.after(at_ms - now_ms + 1, Event::Arrive { call, life: number, by, request, heard: Heard::Nothing });
+            self.after(at_ms - now_ms + 1, Event::Arrive { call, by, request, heard: Heard::Nothing });
         }
     }
 
@@ -293,7 +291,7 @@ impl World {
     fn happen(&mut self, event: Event) {
         match event {
             Event::Start(process) => self.start(process),
-            Event::Arrive { call, life, by, request, heard } => self.arrive(call, life, by, request, heard),
+            Event::Arrive { call, by, request, heard } => self.arrive(call, by, request, heard),
             Event::Answer { call, answer } => self.answer(call, answer),
             Event::Overdue { stream, sequence, delivery } => self.overdue(stream, sequence, delivery),
             Event::Fault(place) => self.fault(place),
@@ -317,7 +315,7 @@ impl World {
         if life.is_up {
             return;
         }
-        // Connections of the life before are cut: what they still held never arrives.
+        // A connection of its own: what the life before has sent may still arrive, after what this one sends.
         life.number += 1;
         life.is_up = true;
         life.lane_ms = 0;
