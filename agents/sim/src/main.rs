@@ -7,8 +7,10 @@ use hygeia_sim::broker::Sync;
 use hygeia_sim::run::{Ended, PlantedBug, Setup, run};
 use hygeia_sim::shrink::{Shortest, shrink};
 
-/// Runs tried at most to make a failing schedule shorter.
-const SHRINK_RUNS_MAX: u32 = 300;
+/// Steps that making a failing schedule shorter may take in all: about a minute of one core.
+const SHRINK_STEPS_MAX: u64 = 20_000_000;
+/// Runs that it takes at least, whatever the size of the ward, and at most.
+const SHRINK_RUNS: (u64, u64) = (20, 300);
 /// Seeds between two lines of progress.
 const PROGRESS_EVERY: u64 = 10;
 
@@ -117,7 +119,8 @@ fn pick(setup: &Setup, place: &str) -> anyhow::Result<hygeia_sim::schedule::Faul
 fn fail(cli: &Cli, setup: &Setup, ended: &Ended) {
     println!("seed {} fails at {}", setup.seed, place(ended));
     println!("{} faults; looking for a shorter schedule", setup.faults.len());
-    let shortest = shrink(setup, ended, SHRINK_RUNS_MAX);
+    let runs_max = (SHRINK_STEPS_MAX / ended.steps.max(1)).clamp(SHRINK_RUNS.0, SHRINK_RUNS.1);
+    let shortest = shrink(setup, ended, u32::try_from(runs_max).unwrap_or(u32::MAX));
     println!(
         "{} faults are left after {} runs; it fails at {}",
         shortest.faults.len(),

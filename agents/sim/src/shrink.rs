@@ -25,6 +25,10 @@ pub fn shrink(setup: &Setup, failed: &Ended, runs_max: u32) -> Shortest {
     // What was to happen after the failure cannot have led to it.
     kept.retain(|&place| setup.faults[place].at_ms() <= failed.at_ms);
     let mut ended = run(setup.with_faults(faults(&kept)));
+    if !is_same(&ended, failed) {
+        kept = (0..setup.faults.len()).collect();
+        ended = failed.clone();
+    }
     let mut runs = 1;
     let mut length = kept.len().div_ceil(2);
     while length > 0 && runs < runs_max {
