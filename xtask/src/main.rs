@@ -1,4 +1,8 @@
+<<<<<<< HEAD
 //! The project's tasks: setup, demo, test, ci, bench, gen, cuda, gpu-suite.
+=======
+//! The project's tasks: setup, demo, test, ci, bench, gen, cuda, sim.
+>>>>>>> sim
 //!
 //! It fetches pinned tools, starts the other programs of the build and compares what they generate with what is
 //! committed. This crate never holds product logic: no crate of the workspace depends on it, and it depends on none.
@@ -14,6 +18,7 @@ mod onnx;
 mod process;
 mod report;
 mod setup;
+mod sim;
 mod test;
 mod verifier;
 mod workspace;
@@ -56,6 +61,8 @@ enum Task {
     GpuSuite(gpu_suite::Options),
     /// Run the benchmark suites, or the one named first; further flags go to it.
     Bench(Passed),
+    /// Simulate the agents under faults from seeds; flags go to it (`--help` says which).
+    Sim(Passed),
 }
 
 /// Arguments that belong to the program behind the task.
@@ -100,5 +107,6 @@ fn run() -> Result<()> {
         Task::Cuda(passed) => cuda::run(&workspace, &passed.args),
         Task::GpuSuite(options) => gpu_suite::run(&workspace, &options),
         Task::Bench(passed) => bench::run(&workspace, &passed.args),
+        Task::Sim(passed) => sim::run(&workspace, &passed.args),
     }
 }

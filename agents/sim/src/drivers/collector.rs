@@ -1,0 +1,92 @@
+//! Mirrors `agents/node/src/roles/prover/audit/collect.rs`: `run` (rounds, with a pause after an order whose fate is not
+//! known), `Round::open` (the stored orders first, then the ledger after them), `follow` and `store`.
+//!
+//! Left out: flushes, which no stream carries. All orders are read at the start, where the product reads the newest.
+
+use hygeia_protocol::audit::{AuditCollector, AuditEvent, AuditRules};
+use hygeia_protocol::message::{AuditOrder, Message, ScoredWindow};
+use hygeia_protocol::subject::{self, Stream};
+
+use crate::call::Unanswered;
+use crate::port::{OrderedReader, Port};
+use crate::run::PlantedBug;
+use crate::ward::MODEL;
+
+/// When a batch closes: small ones, so that there are many.
+const RULES: AuditRules = AuditRules { windows_max: 24, wait_ms: 10 * 60_000 };
+/// Pause before the orders are read again when one could not be stored; the product's.
+const RETRY_PAUSE_MS: u64 = 1_000;
+/// Times in a row that an order may not be stored before the role ends; the product's.
+const RETRIES_MAX: u32 = 8;
+
+pub(super) async fn run(port: Port) -> Result<(), Unanswered> {
+    let mut retries = 0;
+    loop {
+        let mut round = Round::open(&port).await?;
+        match round.follow(&mut retries).await {
+            // Another collector has ordered; going on after it.
+            Ok(()) => {}
+            Err(_) if retries < RETRIES_MAX => {
+                retries += 1;
+                port.sleep(RETRY_PAUSE_MS).await;
+            }
+            Err(unanswered) => return Err(unanswered),
+        }
+    }
+}
+
+struct Round {
+    port: Port,
+    collector: AuditCollector,
+    reader: OrderedReader,
+    last_order: u64,
+}
+
+impl Round {
+    async fn open(port: &Port) -> Result<Round, Unanswered> {
+        let mut collector = AuditCollector::new(MODEL, RULES);
+        let newest = port.last_of(Stream::AuditOrders, subject::audit_order(&MODEL)).await?;
+        let last_order = newest.map_or(0, |entry| entry.sequence);
+        if last_order > 0 && !port.has_bug(PlantedBug::OrdersForgotten) {
+            let mut orders = OrderedReader::open(port.clone(), Stream::AuditOrders, 1);
+            loop {
+                let Some(entry) = orders.next_within(false).await? else { return Err(Unanswered) };
+                let order = AuditOrder::decode(&entry.payload).map_err(|_| Unanswered)?;
+                if order.is_consistent() {
+                    collector.ordered(&order);
+                }
+                if entry.sequence >= last_order {
+                    break;
+                }
+            }
+        }
+        let reader = OrderedReader::open(port.clone(), Stream::Ledger, collector.read_to().saturating_add(1));
+        Ok(Round { port: port.clone(), collector, reader, last_order })
+    }
+
+    async fn follow(&mut self, retries: &mut u32) -> Result<(), Unanswered> {
+        let mut closed = None;
+        loop {
+            if let Some(order) = closed {
+                let Some(sequence) = self.store(&order).await? else { return Ok(()) };
+                self.last_order = sequence;
+                *retries = 0;
+            }
+            let now_ms = self.port.now_ms();
+            closed = match self.reader.next_within(false).await? {
+                None => self.collector.step(AuditEvent::Idle, self.port.now_ms()),
+                Some(entry) => match ScoredWindow::decode(&entry.payload) {
+                    Ok(line) => {
+                        let (ledger, stored_at_ms) = (entry.sequence, entry.stored_at_ms);
+                        self.collector.step(AuditEvent::Scored { ledger, stored_at_ms, line: &line }, now_ms)
+                    }
+                    Err(_) => self.collector.step(AuditEvent::Skipped { ledger: entry.sequence }, now_ms),
+                },
+            };
+        }
+    }
+
+    async fn store(&mut self, order: &AuditOrder) -> Result<Option<u64>, Unanswered> {
+        self.port.append(Stream::AuditOrders, subject::audit_order(&MODEL), order, Some(self.last_order)).await
+    }
+}

@@ -1,0 +1,70 @@
+//! Mirrors `agents/node/src/roles/prover/mod.rs`: `Prover::work` and `handle` (prove, publish the receipt or report an
+//! incident, then acknowledge). As there, a proof that fails is not tried again.
+
+use hygeia_protocol::message::{HexBytes, Message, ProofRequest, Receipt, V1};
+use hygeia_protocol::subject::{self, Stream};
+
+use super::OpenAlerts;
+use crate::broker::Delivery;
+use crate::call::{Request, Unanswered};
+use crate::port::Port;
+use crate::run::PlantedBug;
+use crate::ward::{self, CIRCUIT};
+
+/// How long a proof takes.
+const PROVE_MS: u64 = 900;
+
+pub(super) async fn run(port: Port, alerts: OpenAlerts) -> Result<(), Unanswered> {
+    loop {
+        for job in port.jobs_at_hand(Stream::ProofRequests).await? {
+            let Ok(request) = ProofRequest::decode(&job.entry.payload) else {
+                port.ack(Stream::ProofRequests, &job).await?;
+                continue;
+            };
+            alerts.set(alerts.get() + 1);
+            let handled = handle(&port, &request, &job).await;
+            alerts.set(alerts.get() - 1);
+            handled?;
+        }
+    }
+}
+
+async fn handle(port: &Port, request: &ProofRequest, job: &Delivery) -> Result<(), Unanswered> {
+    let is_hasty = port.has_bug(PlantedBug::AckBeforePublish);
+    let proved = port.while_working(Stream::ProofRequests, job, prove(port, request)).await;
+    if is_hasty {
+        port.ack(Stream::ProofRequests, job).await?;
+    }
+    match proved {
+        Ok(receipt) => port.publish(Stream::Receipts, subject::RECEIPT.to_owned(), &receipt).await?,
+        Err(Unanswered) => port.incident(request.alert_id),
+    }
+    if is_hasty { Ok(()) } else { port.ack(Stream::ProofRequests, job).await }
+}
+
+async fn prove(port: &Port, request: &ProofRequest) -> Result<Receipt, Unanswered> {
+    let window = &request.window;
+    if ward::commitment(&window.features, &window.salt) != window.commitment {
+        return Err(Unanswered);
+    }
+    port.call(Request::Prove { takes_ms: PROVE_MS }).await?;
+    Ok(Receipt {
+        v: V1,
+        receipt_id: Receipt::id(&request.alert_id, &CIRCUIT),
+        alert_id: request.alert_id,
+        mandate: window.mandate,
+        policy: request.policy,
+        model: request.model,
+        circuit: CIRCUIT,
+        verifying_key: CIRCUIT,
+        proof_system: "simulated".to_owned(),
+        commitment: window.commitment,
+        score: request.score,
+        proof: HexBytes::new(vec![1]),
+        end: window.end,
+        oracle: window.oracle,
+        signature: window.signature,
+        proved_at_ms: port.now_ms(),
+        prove_ms: PROVE_MS,
+    })
+}

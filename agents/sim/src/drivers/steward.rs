@@ -1,0 +1,177 @@
+//! Mirrors `agents/node/src/roles/steward.rs` (`work`, `handle`, `settle`, `record`) and
+//! `agents/node/src/chain/transaction.rs` (`Triggers::settle`: the machine is stored before its actions are carried out;
+//! `check`, `send`, `ask`).
+//!
+//! Left out: the limit of transactions per minute, the question for the fee. A head is asked for each second where the
+//! product asks three times.
+
+use std::collections::VecDeque;
+
+use hygeia_protocol::bytes::B32;
+use hygeia_protocol::message::{Message, Receipt, Settlement, SettlementStatus, V1};
+use hygeia_protocol::subject::{self, Stream};
+use hygeia_protocol::submission::{Action, Event, FailReason, Landing, SendFailure, Submission, SubmissionConfig};
+use hygeia_protocol::time::Timestamp;
+
+use crate::call::{Reply, Request, Unanswered};
+use crate::chain::{CONFIRMATIONS, Refusal};
+use crate::port::Port;
+use crate::run::PlantedBug;
+use crate::ward;
+
+/// Time between two looks at the head.
+const POLL_MS: u64 = 1_000;
+/// Pause before a receipt is tried again that the chain could not be asked about; the product's.
+const RETRY_PAUSE_MS: u64 = 2_000;
+
+pub(super) async fn run(port: Port) -> Result<(), Unanswered> {
+    loop {
+        for job in port.jobs_at_hand(Stream::Receipts).await? {
+            if let Ok(receipt) = Receipt::decode(&job.entry.payload) {
+                let settling = settle(&port, &receipt);
+                let outcome = port.while_working(Stream::Receipts, &job, settling).await;
+                let settlement = record(&port, &receipt, outcome);
+                port.publish(Stream::Settlements, subject::SETTLEMENT.to_owned(), &settlement).await?;
+            }
+            port.ack(Stream::Receipts, &job).await?;
+        }
+    }
+}
+
+/// Tries until the chain has answered one way or the other.
+async fn settle(port: &Port, receipt: &Receipt) -> Result<Landing, FailReason> {
+    loop {
+        match try_to_settle(port, receipt).await {
+            Ok(outcome) => return outcome,
+            Err(Unanswered) => port.sleep(RETRY_PAUSE_MS).await,
+        }
+    }
+}
+
+/// Follows a receipt until the chain has taken it for good, or refuses it.
+async fn try_to_settle(port: &Port, receipt: &Receipt) -> Result<Result<Landing, FailReason>, Unanswered> {
+    let trigger = Trigger { port, id: receipt.receipt_id, nullifier: ward::nullifier(&receipt.mandate, receipt.end) };
+    let key = format!("submission/{}", receipt.receipt_id.to_hex());
+    let mut machine = trigger.load(&key).await?;
+    let mut events = VecDeque::from([Event::Requested]);
+    loop {
+        let event = match events.pop_front() {
+            Some(event) => event,
+            None => {
+                port.sleep(POLL_MS).await;
+                events.push_back(Event::Tick);
+                Event::Head { number: trigger.number(Request::Head).await? }
+            }
+        };
+        let actions = machine.step(event, Timestamp::from_millis(port.now_ms()));
+        if !actions.is_empty() && !port.has_bug(PlantedBug::NullifierLost) {
+            port.put(&key, serde_json::to_vec(&machine).expect("the machine is JSON")).await?;
+        }
+        for action in actions {
+            match action {
+                Action::Done { tx, block } => return Ok(Ok(Landing { tx, block })),
+                Action::Fail { reason } => return Ok(Err(reason)),
+                action => events.push_back(trigger.carry_out(action).await?),
+            }
+        }
+    }
+}
+
+struct Trigger<'a> {
+    port: &'a Port,
+    id: B32,
+    nullifier: B32,
+}
+
+impl Trigger<'_> {
+    async fn load(&self, key: &str) -> Result<Submission, Unanswered> {
+        let config = SubmissionConfig { confirmations: CONFIRMATIONS, ..SubmissionConfig::default() };
+        let stored = self.port.get(key).await?;
+        Ok(stored
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+            .unwrap_or_else(|| Submission::new(config, self.id)))
+    }
+
+    async fn carry_out(&self, action: Action) -> Result<Event, Unanswered> {
+        match action {
+            Action::CheckSettled => self.check().await,
+            Action::Send { nonce, fee_bump_percent, .. } => self.send(nonce, fee_bump_percent).await,
+            Action::AskReceipt { tx } => self.ask(tx).await,
+            Action::Done { .. } | Action::Fail { .. } => Ok(Event::Tick),
+        }
+    }
+
+    /// In the product's order: head, landing, nonce at the final block, nonce with what waits.
+    async fn check(&self) -> Result<Event, Unanswered> {
+        let head = self.number(Request::Head).await?;
+        let (nullifier, receipt) = (self.nullifier, self.id);
+        let Reply::Landing(settled) = self.port.call(Request::Landing { nullifier, receipt }).await? else {
+            unreachable!("a question for a landing is answered with one");
+        };
+        let block = Some(head.saturating_sub(CONFIRMATIONS));
+        let final_nonce = self.number(Request::Nonce { block }).await?;
+        let next_nonce = self.number(Request::Nonce { block: None }).await?;
+        let settled = settled.filter(|_| !self.port.has_bug(PlantedBug::NullifierLost));
+        Ok(Event::Checked { settled, final_nonce, next_nonce })
+    }
+
+    async fn send(&self, nonce: u64, fee_bump_percent: u32) -> Result<Event, Unanswered> {
+        let failed = |kind| Ok(Event::SendFailed { kind });
+        let (nullifier, receipt) = (self.nullifier, self.id);
+        match self.port.call(Request::Estimate { nullifier }).await {
+            Err(Unanswered) => return failed(SendFailure::Transient),
+            Ok(Reply::Refuses(true)) => return failed(SendFailure::Reverted { selector: None }),
+            Ok(_) => {}
+        }
+        let fee_percent = 100 + fee_bump_percent;
+        match self.port.call(Request::Send { nonce, fee_percent, receipt, nullifier }).await {
+            Ok(Reply::Sent(Ok(tx))) => Ok(Event::Sent { tx: tx.hash, nonce }),
+            Ok(Reply::Sent(Err(Refusal::NonceTooLow))) => failed(SendFailure::NonceTooLow),
+            Ok(Reply::Sent(Err(Refusal::Underpriced))) => failed(SendFailure::Underpriced),
+            _ => failed(SendFailure::Transient),
+        }
+    }
+
+    async fn ask(&self, tx: B32) -> Result<Event, Unanswered> {
+        let Reply::Mined(found) = self.port.call(Request::Mined { tx }).await? else {
+            unreachable!("a question for a transaction is answered with one");
+        };
+        Ok(match found {
+            Some((block, mined)) => Event::Receipt { tx, block, success: mined.success },
+            None => Event::ReceiptMissing { tx },
+        })
+    }
+
+    async fn number(&self, request: Request) -> Result<u64, Unanswered> {
+        let Reply::Number(number) = self.port.call(request).await? else {
+            unreachable!("a question for a number is answered with one");
+        };
+        Ok(number)
+    }
+}
+
+fn record(port: &Port, receipt: &Receipt, outcome: Result<Landing, FailReason>) -> Settlement {
+    let none = B32::new([0; 32]);
+    let landing = outcome.unwrap_or(Landing { tx: none, block: 0 });
+    let trigger_id = outcome.map_or(none, |_| ward::nullifier(&receipt.mandate, receipt.end));
+    Settlement {
+        v: V1,
+        receipt_id: receipt.receipt_id,
+        alert_id: receipt.alert_id,
+        trigger_id,
+        transaction: landing.tx,
+        block: landing.block,
+        gas_used: 0,
+        status: if outcome.is_ok() { SettlementStatus::Triggered } else { SettlementStatus::Refused },
+        reason: outcome.err().map(|reason| name_of(reason).to_owned()),
+        settled_at_ms: port.now_ms(),
+    }
+}
+
+const fn name_of(reason: FailReason) -> &'static str {
+    match reason {
+        FailReason::Reverted { .. } => "NullifierUsed",
+        FailReason::Exhausted => "Exhausted",
+        FailReason::GaveUp => "GaveUp",
+    }
+}

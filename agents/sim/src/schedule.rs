@@ -1,0 +1,168 @@
+//! What goes wrong and when. A schedule is a plain list, so that a failing one can be made shorter.
+
+use crate::process::Process;
+use crate::rng::Rng;
+use crate::ward::HOUR_MS;
+
+/// Faults in an hour, over the whole system.
+const FAULTS_PER_HOUR: u64 = 4;
+/// Calls of a process that a fault skips at most after its time, so that it meets every place between two outputs.
+const SKIP_MAX: u64 = 12;
+/// Every so many downtimes is longer than the broker remembers message ids.
+const LONG_ONCE_IN: u64 = 5;
+/// What draws faults, as a key for random numbers.
+const KEY: u64 = 0xfa;
+
+/// Something that goes wrong. Times are milliseconds after the start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Hits the call with an effect that `process` makes after it made `skip` of them since `at_ms`.
+    Call {
+        /// Whose call.
+        process: Process,
+        /// From when.
+        at_ms: u64,
+        /// Calls with an effect that are left alone before.
+        skip: u64,
+        /// What happens to it.
+        what: CallFault,
+    },
+    /// The process is killed, whatever it does.
+    Kill {
+        /// Which.
+        process: Process,
+        /// When.
+        at_ms: u64,
+        /// How long until it is started again.
+        down_ms: u64,
+    },
+    /// Nothing passes between the process and the broker.
+    Cut {
+        /// Which.
+        process: Process,
+        /// From when.
+        at_ms: u64,
+        /// How long.
+        for_ms: u64,
+    },
+    /// The broker loses power: what it had not yet written is lost.
+    BrokerDown {
+        /// When.
+        at_ms: u64,
+        /// How long until it is back.
+        down_ms: u64,
+    },
+    /// The newest blocks are replaced by others, once the lowest of them holds a transaction of ours.
+    Reorg {
+        /// From when.
+        at_ms: u64,
+        /// How many blocks; never more than the confirmations that are waited for.
+        depth: u64,
+        /// Whether their transactions wait for a block again, or are forgotten.
+        keep: bool,
+    },
+    /// No node of the chain answers, once a transaction was sent.
+    Silence {
+        /// From when.
+        at_ms: u64,
+        /// How long.
+        for_ms: u64,
+    },
+    /// Blocks hold nothing of ours, once a transaction was sent.
+    Congestion {
+        /// From when.
+        at_ms: u64,
+        /// How long.
+        for_ms: u64,
+    },
+    /// Transactions that are in no block are forgotten, once there are some.
+    Forget {
+        /// From when.
+        at_ms: u64,
+    },
+}
+
+/// What happens to one call with an effect: a publication, a write, an acknowledgement, a transaction, a proof.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallFault {
+    /// The process is killed before the call leaves it.
+    KillBefore {
+        /// How long until it is started again.
+        down_ms: u64,
+    },
+    /// The call takes effect; the process is killed before it hears of it.
+    KillAfter {
+        /// How long until it is started again.
+        down_ms: u64,
+    },
+    /// The call never arrives.
+    RequestLost,
+    /// The call takes effect, its answer is lost.
+    AnswerLost,
+    /// The call arrives twice.
+    Twice,
+    /// The call, and all that the process sends after it, takes this much longer.
+    Late {
+        /// By how much.
+        by_ms: u64,
+    },
+}
+
+impl Fault {
+    /// When it begins.
+    #[must_use]
+    pub const fn at_ms(&self) -> u64 {
+        match *self {
+            Fault::Call { at_ms, .. }
+            | Fault::Kill { at_ms, .. }
+            | Fault::Cut { at_ms, .. }
+            | Fault::BrokerDown { at_ms, .. }
+            | Fault::Reorg { at_ms, .. }
+            | Fault::Silence { at_ms, .. }
+            | Fault::Congestion { at_ms, .. }
+            | Fault::Forget { at_ms } => at_ms,
+        }
+    }
+}
+
+/// The faults of a seed, in the order of their times; their places in the list name them.
+#[must_use]
+pub fn draw(seed: u64, hours: u64) -> Vec<Fault> {
+    let mut faults: Vec<Fault> =
+        (0..hours * FAULTS_PER_HOUR).map(|n| fault(&mut Rng::of(seed, &[KEY, n]), hours)).collect();
+    faults.sort_by_key(Fault::at_ms);
+    faults
+}
+
+fn fault(rng: &mut Rng, hours: u64) -> Fault {
+    let at_ms = rng.between(0, hours * HOUR_MS);
+    let process = rng.pick(&Process::KILLED);
+    match rng.between(1, 16) {
+        1..=9 => Fault::Call { process, at_ms, skip: rng.between(0, SKIP_MAX), what: call_fault(rng) },
+        10 => Fault::Kill { process, at_ms, down_ms: down_ms(rng) },
+        11 => Fault::Cut { process, at_ms, for_ms: rng.between(1_000, 120_000) },
+        12 => Fault::BrokerDown { at_ms, down_ms: rng.between(1_000, 60_000) },
+        13 => {
+            let depth = rng.between(1, crate::chain::CONFIRMATIONS);
+            Fault::Reorg { at_ms, depth, keep: !rng.once_in(2) }
+        }
+        14 => Fault::Silence { at_ms, for_ms: rng.between(5_000, 300_000) },
+        15 => Fault::Congestion { at_ms, for_ms: rng.between(30_000, 300_000) },
+        _ => Fault::Forget { at_ms },
+    }
+}
+
+fn call_fault(rng: &mut Rng) -> CallFault {
+    match rng.between(1, 9) {
+        1 | 2 => CallFault::KillBefore { down_ms: down_ms(rng) },
+        3..=5 => CallFault::KillAfter { down_ms: down_ms(rng) },
+        6 => CallFault::RequestLost,
+        7 => CallFault::AnswerLost,
+        8 => CallFault::Twice,
+        _ => CallFault::Late { by_ms: rng.between(1_000, 40_000) },
+    }
+}
+
+fn down_ms(rng: &mut Rng) -> u64 {
+    if rng.once_in(LONG_ONCE_IN) { rng.between(11 * 60_000, 25 * 60_000) } else { rng.between(500, 8_000) }
+}
