@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-//! The project's tasks: setup, demo, test, ci, bench, gen, cuda, gpu-suite.
-=======
-//! The project's tasks: setup, demo, test, ci, bench, gen, cuda, sim.
->>>>>>> sim
+//! The project's tasks: setup, demo, test, ci, bench, gen, cuda, gpu-suite, sim.
 //!
 //! It fetches pinned tools, starts the other programs of the build and compares what they generate with what is
 //! committed. This crate never holds product logic: no crate of the workspace depends on it, and it depends on none.
