@@ -7,6 +7,7 @@
 //! ```text
 //! cargo xtask bench provers                         # half an hour: EZKL's defaults take a quarter of a minute a proof
 //! cargo xtask bench provers --runs 1                # less sure
+//! cargo xtask bench provers --plot-of benches/records/2026-11-22-provers.json --plot again.svg    # measures nothing
 //! cargo xtask bench provers --json --record benches/records/2026-11-22-provers.json --plot benches/records/2026-11-22-provers.svg
 //! ```
 
@@ -29,16 +30,30 @@ fn main() {
     if worker::worked(&arguments) {
         return;
     }
+    if let Some(record) = arguments.value("--plot-of") {
+        let record = std::fs::read_to_string(from_root(&record)).expect("the record can be read");
+        let record: serde_json::Value = serde_json::from_str(&record).expect("a record is JSON");
+        return draw(&arguments, record["provers"].as_array().expect("a record has provers"));
+    }
     let runs = arguments.number("--runs", 3);
     let table = measure(runs, arguments.number("--threads", 0));
-    if let Some(path) = arguments.value("--plot") {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
-        std::fs::write(&path, plot::svg(&table)).expect("the plot can be written");
-        eprintln!("wrote {}", path.display());
-    }
+    draw(&arguments, &table.values());
     if !arguments.deliver(&table.record()) {
         table.print();
     }
+}
+
+fn draw(arguments: &Arguments, rows: &[serde_json::Value]) {
+    if let Some(path) = arguments.value("--plot") {
+        let path = from_root(&path);
+        std::fs::write(&path, plot::svg(rows)).expect("the plot can be written");
+        eprintln!("wrote {}", path.display());
+    }
+}
+
+/// A path as the command line has it, from the repository's root.
+fn from_root(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
 }
 
 fn measure(runs: usize, threads: usize) -> Table {

@@ -14,10 +14,6 @@ pub struct Row {
     pub model: &'static str,
     /// The prover.
     pub prover: &'static str,
-    /// CPU seconds of a window, median.
-    pub cpu_s: f64,
-    /// Gas of a proof on chain, where a contract verifies it.
-    pub gas: Option<u64>,
     value: Value,
 }
 
@@ -59,8 +55,7 @@ impl Row {
             "licence": contestant.licence,
             "note": contestant.note,
         });
-        let gas = verification.map(|verification| verification.gas);
-        Self { model, prover: contestant.name, cpu_s: cpu.median(), gas, value }
+        Self { model, prover: contestant.name, value }
     }
 }
 
@@ -85,6 +80,11 @@ impl Table {
         self.rows.push(row);
     }
 
+    /// The rows as the record has them.
+    pub fn values(&self) -> Vec<Value> {
+        self.rows.iter().map(|row| row.value.clone()).collect()
+    }
+
     /// For people.
     pub fn print(&self) {
         let titles = ["CPU-ms", "wall ms", "MB", "key", "proof", "gas", "contract"];
@@ -105,11 +105,10 @@ impl Table {
 
     /// The record.
     pub fn record(&self) -> String {
-        let rows: Vec<&Value> = self.rows.iter().map(|row| &row.value).collect();
         record::text(
             "cargo xtask bench provers --json --record FILE --plot FILE",
             json!({}),
-            json!({ "method": self.method, "provers": rows }),
+            json!({ "method": self.method, "provers": self.values() }),
         )
     }
 }
