@@ -15,6 +15,7 @@ pub mod enrolment;
 pub mod explain;
 pub mod gov;
 pub mod keys;
+pub mod load;
 pub mod memory;
 pub mod models;
 pub mod roles;

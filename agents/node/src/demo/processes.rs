@@ -85,6 +85,11 @@ impl NatsServer {
         &self.url
     }
 
+    /// Its process id while it runs.
+    pub fn id(&self) -> Option<u32> {
+        self.process.id()
+    }
+
     /// Kills the server and starts it again on the same port and store.
     pub async fn restart(&mut self) -> Result<()> {
         self.process.kill().await;
@@ -154,6 +159,11 @@ impl Anvil {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         bail!("anvil did not say within {} s on which port it listens", START_PATIENCE.as_secs())
+    }
+
+    /// Its process id while it runs.
+    pub fn id(&self) -> Option<u32> {
+        self.process.id()
     }
 
     /// The JSON-RPC address.
