@@ -61,7 +61,7 @@ impl Scene {
             threshold: Some(threshold),
             cool_down_s: Some(COOL_DOWN_S),
             engine: ProvedBy::Native,
-            prover_arguments: ["--no-audit", "--prover-threads", "1"].map(str::to_owned).to_vec(),
+            prover_arguments: ["--no-audit", "--threads", "1"].map(str::to_owned).to_vec(),
             audit_windows: None,
         };
         let network = Network::found(setup, &mut |step| eprintln!("  {step}")).await.expect("the network is founded");

@@ -10,7 +10,7 @@ use alloy::primitives::{Address, B256, Bytes, U256};
 use alloy::providers::Provider as _;
 use alloy::rpc::types::{Filter, TransactionRequest};
 use alloy::sol_types::SolEvent as _;
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, bail};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use hygeia_policies::mandate_registry::MandateRegistry as MandateEvents;
 use hygeia_policies::oracle_registry::OracleRegistry as OracleEvents;
@@ -30,6 +30,8 @@ const BATCH: usize = 2_000;
 const AT_ONCE: usize = 64;
 /// How long a batch may take until it is on the chain.
 const MINED_WITHIN: Duration = Duration::from_secs(180);
+/// How long its node may take to show what is on it.
+const SHOWN_WITHIN: Duration = Duration::from_secs(10);
 /// How often the chain is asked.
 const POLL: Duration = Duration::from_millis(50);
 /// How long a simulated patient consents, in seconds.
@@ -142,25 +144,31 @@ async fn grant(chain: &Chain, deployment: &Deployment, payer: Address, calls: Ve
         .buffer_unordered(AT_ONCE)
         .try_collect::<()>()
         .await?;
-    wait_until_mined(chain, payer, first + expected as u64).await?;
+    wait_until(MINED_WITHIN, async || Ok(count_of(chain, payer).await? >= first + expected as u64))
+        .await?
+        .with_context(|| format!("the chain did not take {expected} mandates within {} s", MINED_WITHIN.as_secs()))?;
     let granted = Filter::new()
         .from_block(from_block)
         .address(deployment.mandate_registry)
         .event_signature(MandateEvents::MandateGranted::SIGNATURE_HASH);
-    let logs = chain.provider.get_logs(&granted).await.map_err(ChainError::rpc("reading the mandates' events"))?;
-    ensure!(logs.len() >= expected, "the chain granted {} of {expected} mandates", logs.len());
-    Ok(())
+    let all_granted = async || {
+        let logs = chain.provider.get_logs(&granted).await.map_err(ChainError::rpc("reading the mandates' events"))?;
+        Ok(logs.len() >= expected)
+    };
+    // A node may count a transaction a moment before it shows its event.
+    wait_until(SHOWN_WITHIN, all_granted).await?.context("the chain refused some of the mandates")
 }
 
-async fn wait_until_mined(chain: &Chain, payer: Address, count: u64) -> Result<()> {
-    let until = Instant::now() + MINED_WITHIN;
-    while count_of(chain, payer).await? < count {
+/// Asks until it is so; `None` when the time is over.
+async fn wait_until(within: Duration, so: impl AsyncFn() -> Result<bool>) -> Result<Option<()>> {
+    let until = Instant::now() + within;
+    while !so().await? {
         if Instant::now() >= until {
-            bail!("the chain did not take {BATCH} mandates within {} s", MINED_WITHIN.as_secs());
+            return Ok(None);
         }
         tokio::time::sleep(POLL).await;
     }
-    Ok(())
+    Ok(Some(()))
 }
 
 async fn count_of(chain: &Chain, payer: Address) -> Result<u64> {
