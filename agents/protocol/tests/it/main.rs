@@ -3,6 +3,7 @@
 
 mod audit;
 mod chain;
+mod lease;
 mod message;
 mod observation;
 mod subject;
