@@ -15,7 +15,7 @@ use crate::time::Timestamp;
 /// Set where an instant lies after its base; only a fact can.
 const AFTER: u8 = 1 << 4;
 
-/// Bits of a fact that is known.
+/// A bit for each fact that is known.
 const FACTS: u64 = 0b1111;
 
 /// What a sample is a difference from.

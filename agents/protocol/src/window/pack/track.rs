@@ -65,8 +65,7 @@ impl Track {
     pub(super) fn unpack(grid: Grid, input: &mut Reader<'_>) -> Result<Track, PackError> {
         let head = input.number()?;
         let count = input.count(head >> 1, TICK_BYTES_MIN)?;
-        // Room for the tick that the next sample may open.
-        let mut ticks = VecDeque::with_capacity(count.saturating_add(1));
+        let mut ticks = VecDeque::with_capacity(count);
         let mut newer = Newer { index: grid.newest.saturating_add(1), value_milli: 0 };
         for _ in 0..count {
             let (tick, index) = Tick::unpack(newer, grid, input)?;
