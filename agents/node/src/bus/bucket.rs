@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::{kv, stream};
 use bytes::Bytes;
-use futures::StreamExt as _;
+use futures::{StreamExt as _, TryStreamExt as _};
 
 use super::{Bus, BusError};
 
@@ -122,23 +122,14 @@ impl Bucket {
         Ok(Watch { bucket: self.name.clone(), entries })
     }
 
-    /// The keys that match the filter and hold a value now.
+    /// The keys that match the filter, those among them whose value was removed and that leave a mark.
     pub async fn keys(&self, filter: &str) -> Result<Vec<String>, BusError> {
-        // Without a record there is nothing to wait for, and the watch would never say that it has shown all.
-        if self.is_empty(filter).await? {
-            return Ok(Vec::new());
-        }
-        let mut watch = self.watch(&[filter.to_owned()]).await?;
-        let mut keys = Vec::new();
-        loop {
-            let record = watch.next().await?;
-            if record.value.is_some() {
-                keys.push(record.key);
-            }
-            if record.before_current == 0 {
-                return Ok(keys);
-            }
-        }
+        let subject = format!("{}{filter}", self.store.prefix);
+        let error = |source| self.error("list keys", source);
+        let subjects = self.store.stream.info_with_subjects(subject).await.map_err(error)?;
+        let keys =
+            subjects.map_ok(|(subject, _count)| subject.strip_prefix(&self.store.prefix).unwrap_or("").to_owned());
+        keys.try_collect().await.map_err(error)
     }
 
     /// Whether no key that matches the filter was ever written, as far as the bucket remembers.

@@ -96,6 +96,12 @@ pub enum BusError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// A key-value bucket does not show what stands in it.
+    #[error("key-value bucket {bucket} does not answer")]
+    Silent {
+        /// The bucket's name.
+        bucket: &'static str,
+    },
     /// A message was not stored by the broker after all attempts.
     #[error("publishing to stream {stream} failed after {attempts} attempts")]
     Publish {

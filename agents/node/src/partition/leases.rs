@@ -22,6 +22,8 @@ const MEMBER_KEPT: Duration = Duration::from_secs(10 * 60);
 const STEPS_IN_TTL: u32 = 12;
 /// Silence, in times of a lease, after which the watches are opened anew. Own renewals come back through them.
 const SILENCE_TTLS: u32 = 2;
+/// How long the store may take to show all that stands in it.
+const READ_PATIENCE: Duration = Duration::from_secs(5);
 /// Pause before the watches are opened anew after a failure.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
@@ -153,7 +155,8 @@ impl Leases {
 
     /// Watches the store from here on, and tells the coordinator all that stands in it.
     async fn reopen(&mut self) -> Vec<Order> {
-        match self.read_all().await {
+        let read = tokio::time::timeout(READ_PATIENCE, self.read_all()).await;
+        match read.unwrap_or_else(|_elapsed| Err(BusError::Silent { bucket: LEASES })) {
             Ok(events) => {
                 self.heard_at = Instant::now();
                 events.into_iter().flat_map(|event| self.tell(event)).collect()

@@ -22,7 +22,7 @@ const IDLE: Duration = Duration::from_secs(2);
 /// Longest time between two snapshots of a partition that takes inputs.
 const SNAPSHOT_EVERY: Duration = Duration::from_secs(30);
 /// Inputs after which a snapshot is made earlier: about a second of replay.
-const SNAPSHOT_INPUTS: u64 = 50_000;
+const SNAPSHOT_INPUTS: usize = 50_000;
 /// How long effects under way may take when the partition is handed over.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(3);
 /// Partitions that take turns with their snapshots.
@@ -68,6 +68,8 @@ struct Driver<R: Role> {
     /// Inputs up to this one only rebuild state.
     silent_to: u64,
     replayed: u64,
+    /// Inputs behind the newest snapshot that was begun.
+    unsaved: usize,
     /// A state that waits until all its inputs are done.
     waiting: Option<Snapshot>,
     writing: Option<JoinHandle<Written>>,
@@ -145,9 +147,10 @@ impl<R: Role> Driver<R> {
             replay_to,
             silent_to,
             replayed: 0,
+            unsaved: 0,
             waiting: None,
             writing: None,
-            snapshot_due: Instant::now() + SNAPSHOT_EVERY * turn / STAGGER,
+            snapshot_due: Instant::now() + SNAPSHOT_EVERY * (STAGGER + turn) / (2 * STAGGER),
             task,
         };
         driver.note_live();
@@ -189,13 +192,14 @@ impl<R: Role> Driver<R> {
             {
                 self.outbox.land(landing)?;
             }
+            self.unsaved += inputs.len();
             self.replayed += inputs.iter().filter(|entry| entry.sequence <= self.replay_to).count() as u64;
             self.outbox.set_silent(is_silent);
             self.work.handle(inputs, &mut self.outbox).await?;
             self.handled_to = last;
             self.note_live();
             self.task.replica.metrics.set_to(Gauge::OutboxInFlight, R::NAME, self.outbox.len() as f64);
-            if self.handled_to.saturating_sub(self.saved_to) >= SNAPSHOT_INPUTS {
+            if self.unsaved >= SNAPSHOT_INPUTS {
                 self.begin_snapshot();
             }
         }
@@ -214,19 +218,10 @@ impl<R: Role> Driver<R> {
     }
 
     /// After a silence: the same reader, or one opened anew where an input stands in the stream that it did not bring.
-    async fn check(&self, reader: OrderedReader) -> OrderedReader {
-        let bus = &self.task.replica.bus;
-        let subject = R::input(self.task.partition);
-        let opened = async {
-            let last = Lookup::open(bus, R::INPUT).await?.last_of(&subject).await?;
-            if last.is_none_or(|entry| entry.sequence <= self.handled_to) {
-                return Ok(None);
-            }
-            OrderedReader::open(bus, R::INPUT, vec![subject], self.handled_to + 1).await.map(Some)
-        };
-        match opened.await {
+    async fn check(&mut self, reader: OrderedReader) -> OrderedReader {
+        match missed_by(&self.task, self.handled_to).await {
             Ok(opened) => opened.unwrap_or(reader),
-            Err::<_, BusError>(reason) => {
+            Err(reason) => {
                 tracing::debug!(role = R::NAME, %reason, "the stream could not be asked for missed inputs");
                 reader
             }
@@ -246,6 +241,7 @@ impl<R: Role> Driver<R> {
     }
 
     fn take_down(&mut self) -> Snapshot {
+        self.unsaved = 0;
         Snapshot { sequence: self.handled_to, places: self.outbox.places().clone(), state: self.work.snapshot() }
     }
 
@@ -305,6 +301,16 @@ impl<R: Role> Driver<R> {
         }
         Ok(())
     }
+}
+
+/// A reader that goes on behind `handled_to`, where the stream holds an input there.
+async fn missed_by<R: Role>(task: &Task<R>, handled_to: u64) -> Result<Option<OrderedReader>, BusError> {
+    let (bus, subject) = (&task.replica.bus, R::input(task.partition));
+    let last = Lookup::open(bus, R::INPUT).await?.last_of(&subject).await?;
+    if last.is_none_or(|entry| entry.sequence <= handled_to) {
+        return Ok(None);
+    }
+    OrderedReader::open(bus, R::INPUT, vec![subject], handled_to + 1).await.map(Some)
 }
 
 /// Where a partition's work goes on.

@@ -120,7 +120,9 @@ pub async fn run_roles(roles: Vec<Role>, connect: Connect, plan: Plan, stop: Can
 /// Says once whether the broker may lose what it has acknowledged.
 async fn say_how_safe(monitor: Option<&str>) {
     let Some(monitor) = monitor else {
-        tracing::info!("whether the broker syncs what it acknowledges is not known: give --nats-monitor to have it checked");
+        tracing::info!(
+            "whether the broker syncs what it acknowledges is not known: give --nats-monitor to have it checked"
+        );
         return;
     };
     match sync_mode(monitor).await {

@@ -93,7 +93,7 @@ impl SentinelWork {
             if let Verdict::Triage(TriageOutcome::Alert { escalation }) = verdict {
                 self.alert(&arrived, scored, AlertTerms { policy, escalation }, outbox)?;
             }
-            gravest = gravest.max_by_gravity(verdict);
+            gravest = graver(gravest, verdict);
         }
         if let Some(verdict) = gravest {
             self.write_ledger(&arrived, scored, verdict.label(), outbox);
@@ -188,14 +188,9 @@ impl Verdict {
     }
 }
 
-trait Gravest {
-    fn max_by_gravity(self, other: Verdict) -> Self;
-}
-
-impl Gravest for Option<Verdict> {
-    fn max_by_gravity(self, other: Verdict) -> Self {
-        Some(self.filter(|verdict| verdict.gravity() >= other.gravity()).unwrap_or(other))
-    }
+/// The graver of what is known and what comes to it.
+fn graver(known: Option<Verdict>, verdict: Verdict) -> Option<Verdict> {
+    Some(known.filter(|known| known.gravity() >= verdict.gravity()).unwrap_or(verdict))
 }
 
 #[cfg(test)]
@@ -207,8 +202,7 @@ mod tests {
         let quiet = Verdict::Triage(TriageOutcome::Quiet);
         let alert = Verdict::Triage(TriageOutcome::Alert { escalation: false });
         let escalation = Verdict::Triage(TriageOutcome::Alert { escalation: true });
-        let kept =
-            |verdicts: &[Verdict]| verdicts.iter().fold(None, |kept: Option<Verdict>, v| kept.max_by_gravity(*v));
+        let kept = |verdicts: &[Verdict]| verdicts.iter().fold(None, |kept, verdict| graver(kept, *verdict));
         assert_eq!(kept(&[]), None);
         assert_eq!(kept(&[quiet]), Some(quiet));
         assert_eq!(kept(&[quiet, Verdict::RateLimited, quiet]), Some(Verdict::RateLimited));
