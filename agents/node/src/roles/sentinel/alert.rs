@@ -28,6 +28,12 @@ pub(super) fn ledger_id(arrived: &Arrived) -> String {
     line(arrived, Scored { score: 0, outside_validated_range: false }, "").message_id()
 }
 
+/// The identity of the alert that a window may raise under a policy.
+pub(super) fn alert_message_id(arrived: &Arrived, policy: &ActivePolicy) -> String {
+    let terms = AlertTerms { policy, escalation: false };
+    bare_alert(arrived, Scored { score: 0, outside_validated_range: false }, terms, "").message_id()
+}
+
 impl SentinelWork {
     /// Raises an alert and asks for its proof. Both have the mandate's lane, so the alert is stored first.
     pub(super) fn alert(

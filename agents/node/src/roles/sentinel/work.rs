@@ -9,7 +9,7 @@ use hygeia_protocol::time::Timestamp;
 use hygeia_protocol::triage::TriageOutcome;
 
 use super::Sentinel;
-use super::alert::{AlertTerms, ledger_id};
+use super::alert::{AlertTerms, alert_message_id, ledger_id};
 use super::mandates::Mandates;
 use super::scoring::{ScoreError, Scored};
 use super::serving::Served;
@@ -31,6 +31,15 @@ pub(super) struct Arrived {
     pub sequence: u64,
     pub window: AttestedWindow,
     pub model: Arc<Served>,
+}
+
+/// What is known to be stored of a window under one policy.
+#[derive(Clone, Copy)]
+struct Known {
+    /// The alert: people were called.
+    called: bool,
+    /// The window's line in the ledger: everything that follows from it.
+    is_done: bool,
 }
 
 /// What becomes of a window under one policy.
@@ -85,11 +94,11 @@ impl SentinelWork {
         let arrived = Arc::new(arrived);
         let mut gravest: Option<Verdict> = None;
         for policy in &policies {
-            let outcome = self.step(&arrived.window, scored, policy);
+            let called = outbox.is_stored(&alert_message_id(&arrived, policy));
+            let verdict = self.judge(&arrived.window, scored, policy, Known { called, is_done });
             if is_done {
                 continue;
             }
-            let verdict = self.verdict(outcome, &arrived.window.mandate, policy);
             if let Verdict::Triage(TriageOutcome::Alert { escalation }) = verdict {
                 self.alert(&arrived, scored, AlertTerms { policy, escalation }, outbox)?;
             }
@@ -101,25 +110,30 @@ impl SentinelWork {
         Ok(())
     }
 
-    fn step(&mut self, window: &AttestedWindow, scored: Scored, policy: &ActivePolicy) -> TriageOutcome {
+    /// Steps the triage under one policy. An alert that the limits hold back is taken back from it, so that no cool-down
+    /// begins with a call that nobody got. In a replay, who was called and who was not is read off what is stored.
+    fn judge(&mut self, window: &AttestedWindow, scored: Scored, policy: &ActivePolicy, known: Known) -> Verdict {
         let rules = triage_policy(policy.threshold, policy.cool_down_s);
         let triage = self.mandates.triage(&window.mandate, &policy.id, rules);
-        triage.step(scored.score, Timestamp::from_seconds(window.end))
-    }
-
-    /// Holds an alert back that would be too much; an escalation never.
-    fn verdict(&self, outcome: TriageOutcome, mandate: &B32, policy: &ActivePolicy) -> Verdict {
+        let before = triage.clone();
+        let outcome = triage.step(scored.score, Timestamp::from_seconds(window.end));
         let metrics = &self.sentinel.site.metrics;
         match outcome {
-            TriageOutcome::Alert { escalation } => match self.sentinel.limits.check(mandate, &policy.id) {
-                Err(reason) if !escalation => {
-                    metrics.count(Counter::AlertsSuppressed, reason);
+            TriageOutcome::Alert { escalation } if !known.called => {
+                // What was decided before, and no alert is stored of, was held back then.
+                let held_back = match known.is_done {
+                    true => !escalation,
+                    false => self.sentinel.holds_back(&window.mandate, policy, escalation),
+                };
+                if held_back {
+                    triage.take_back(&before);
                     return Verdict::RateLimited;
                 }
-                Ok(()) | Err(_) => {}
-            },
-            TriageOutcome::Suppressed { .. } => metrics.count(Counter::AlertsSuppressed, outcome.label()),
-            TriageOutcome::Quiet | TriageOutcome::Cleared => {}
+            }
+            TriageOutcome::Suppressed { .. } if !known.is_done => {
+                metrics.count(Counter::AlertsSuppressed, outcome.label());
+            }
+            _ => {}
         }
         Verdict::Triage(outcome)
     }
@@ -130,6 +144,17 @@ impl SentinelWork {
         if scored.outside_validated_range {
             metrics.count(Counter::WindowsOutsideRange, "");
         }
+    }
+}
+
+impl Sentinel {
+    /// Whether an alert would be one too many. An escalation counts, and is never held back.
+    fn holds_back(&self, mandate: &B32, policy: &ActivePolicy, escalation: bool) -> bool {
+        let Err(reason) = self.limits.check(mandate, &policy.id) else { return false };
+        if !escalation {
+            self.site.metrics.count(Counter::AlertsSuppressed, reason);
+        }
+        !escalation
     }
 }
 
