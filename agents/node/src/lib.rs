@@ -18,6 +18,7 @@ pub mod keys;
 pub mod load;
 pub mod memory;
 pub mod models;
+pub mod partition;
 pub mod roles;
 pub mod telemetry;
 pub mod verifier;
