@@ -13,6 +13,8 @@ const WITH_TOOLS: [&str; 6] = ["*", "serving", "zkml", "provers", "throughput", 
 const WITH_PROGRAM: [&str; 2] = ["throughput", "soak"];
 /// Where they find the binary.
 const PROGRAM_VARIABLE: &str = "HYGEIA_PROGRAM";
+/// Limits on alerts in a minute, as the sentinel reads them.
+const RATE_LIMITS: [&str; 3] = ["HYGEIA_ALERTS_PER_PATIENT", "HYGEIA_ALERTS_PER_WARD", "HYGEIA_ALERTS_PER_POLICY"];
 /// Where the suite of provers finds the program of the peers.
 const PEERS_VARIABLE: &str = "HYGEIA_PROVER_PEERS";
 
@@ -36,6 +38,8 @@ pub fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
     }
     if WITH_PROGRAM.contains(&suite) {
         cargo.env(PROGRAM_VARIABLE, build_program(workspace)?);
+        // More alert there than any ward would bear, and none may be held back.
+        cargo.envs(RATE_LIMITS.map(|limit| (limit, "1000000")));
     }
     if ["*", "provers"].contains(&suite) {
         cargo.env(PEERS_VARIABLE, build_peers(workspace)?);

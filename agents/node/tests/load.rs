@@ -88,7 +88,8 @@ async fn a_chain_that_is_not_local_is_not_loaded() {
     write_payer(dir.path(), &payer);
     let chain = Chain::connect(anvil.url(), std::slice::from_ref(&payer), PATIENCE).await.unwrap();
     fund(&chain, &payer).await;
-    let deployment = deploy::deploy(&chain, payer.address(), &Founding::standard(payer.address(), payer.address())).await;
+    let deployment =
+        deploy::deploy(&chain, payer.address(), &Founding::standard(payer.address(), payer.address())).await;
     let file = dir.path().join("deployment.json");
     deployment.unwrap().save(&file).unwrap();
 

@@ -66,7 +66,8 @@ async fn soak(options: &Options) -> (bool, Value) {
     let span = watched.span(0.0);
     let trends = trends(&watched, span);
     let growing: Vec<&String> = trends.iter().filter(|(_, trend)| trend.grows()).map(|(name, _)| name).collect();
-    let kept_up = watched.summary["failed"] == 0 && outcome.dead_letters_are_of(&watched.summary["expected_dead_letters"]);
+    let kept_up =
+        watched.summary["failed"] == 0 && outcome.dead_letters_are_of(&watched.summary["expected_dead_letters"]);
     let figures = json!({
         "method": {
             "hours": options.hours, "seconds": options.seconds, "speed": speed, "patients": options.patients,
@@ -143,7 +144,8 @@ fn is_bounded(name: &str) -> bool {
 
 impl Options {
     fn of(arguments: &Arguments) -> Self {
-        let number = |name: &str, default: f64| arguments.value(name).map_or(default, |text| text.parse().expect("a number"));
+        let number =
+            |name: &str, default: f64| arguments.value(name).map_or(default, |text| text.parse().expect("a number"));
         Self {
             patients: number("--patients", 1_000.0) as u32,
             rate: number("--rate", 2_000.0),

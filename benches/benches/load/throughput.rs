@@ -4,9 +4,9 @@
 //! latency is from the moment the broker stored the observation that closed its window to the moment it stored the alert.
 //!
 //! ```text
-//! cargo xtask bench throughput                                    # some fifteen minutes
+//! cargo xtask bench throughput                                    # some twenty minutes
 //! cargo xtask bench throughput --patients 1000,10000 --seconds 60 # quicker
-//! cargo xtask bench throughput --parts steady,ramp,burst --record benches/records/2026-11-22-throughput.json
+//! cargo xtask bench throughput --parts steady,memory,ramp,burst --record benches/records/2026-11-22-throughput.json
 //! ```
 
 use hygeia_benches::load::outcome::{Outcome, Way, latency};
@@ -26,6 +26,10 @@ const ALERTING: f64 = 0.08;
 const P99_MS_MAX: f64 = 50.0;
 /// Seconds at the beginning of a run that do not count.
 const WARM_UP_S: f64 = 20.0;
+/// For the memory of a patient: charts that are full, after eleven hours of their time, and dense, four values in each hour.
+const MEMORY_CHART_EVERY_S: f64 = 900.0;
+const MEMORY_HOURS: f64 = 11.0;
+const MEMORY_S: f64 = 150.0;
 /// Seconds of a ramp that are looked at together.
 const RAMP_BIN_S: u64 = 5;
 /// A burst has the shape of a real hour on the clock, in a fifth of the time until it comes: monitors chart each minute, and
@@ -57,6 +61,7 @@ fn main() {
     for part in &options.parts {
         let results = match part.as_str() {
             "steady" => runtime.block_on(steady_of_each(&options, threshold)),
+            "memory" => runtime.block_on(memory(&options, threshold)),
             "ramp" => runtime.block_on(ramp(&options, threshold)),
             "burst" => runtime.block_on(burst(&options, threshold)),
             other => panic!("there is no part named {other}"),
@@ -68,16 +73,36 @@ fn main() {
     arguments.deliver(&record::text("cargo xtask bench throughput --record FILE", headline(&parts), figures));
 }
 
-/// One run for each number of patients, each on a network of its own, and what of their memory is a patient's.
+/// One run for each number of patients, each on a network of its own.
 async fn steady_of_each(options: &Options, threshold: i64) -> Value {
     let mut runs = Map::new();
-    let mut memory = Vec::new();
     for &patients in &options.patients {
-        let (results, resident_kb) = steady(options, patients, threshold).await;
-        runs.insert(format!("{patients} patients"), results);
-        memory.push((patients, resident_kb));
+        runs.insert(format!("{patients} patients"), steady(options, patients, threshold).await);
     }
-    if let (Some(&(few, few_kb)), Some(&(many, many_kb))) = (memory.first(), memory.last())
+    Value::Object(runs)
+}
+
+/// What a patient takes: the memory of oracle and sentinel with full charts of many patients, less that with few.
+async fn memory(options: &Options, threshold: i64) -> Value {
+    let mut runs = Map::new();
+    let mut resident = Vec::new();
+    for &patients in &options.patients {
+        let rate = WardConfig::per_hour(patients, MEMORY_CHART_EVERY_S) * MEMORY_HOURS / MEMORY_S;
+        eprintln!("{patients} patients, {MEMORY_HOURS} hours of them in {MEMORY_S} s, {rate:.0} observations a second");
+        let mut scene = Scene::start(threshold).await;
+        let mut arguments = load(options, patients, rate, MEMORY_S);
+        set(&mut arguments, "--speed", &(MEMORY_HOURS * 3_600.0 / MEMORY_S).to_string());
+        let watched = Watched::run(&mut scene, &arguments).await;
+        runs.insert(
+            format!("{patients} patients"),
+            json!({ "rate": rate.round(), "before": processes(&watched.before), "after": processes(&watched.after),
+                    "backlog_at_the_end": watched.backlog(watched.span(0.0)).1, "drained_s": watched.drained_s,
+                    "cores": watched.cores(watched.span(WARM_UP_S)) }),
+        );
+        resident.push((patients, watched.after.patients_kb()));
+        scene.network.stop().await;
+    }
+    if let (Some(&(few, few_kb)), Some(&(many, many_kb))) = (resident.first(), resident.last())
         && many > few
     {
         let bytes = (many_kb as f64 - few_kb as f64) * 1024.0 / f64::from(many - few);
@@ -86,7 +111,7 @@ async fn steady_of_each(options: &Options, threshold: i64) -> Value {
     Value::Object(runs)
 }
 
-async fn steady(options: &Options, patients: u32, threshold: i64) -> (Value, u64) {
+async fn steady(options: &Options, patients: u32, threshold: i64) -> Value {
     eprintln!("{patients} patients, {} observations a second, {} s", options.rate, options.seconds);
     let mut scene = Scene::start(threshold).await;
     let watched = Watched::run(&mut scene, &load(options, patients, options.rate, options.seconds)).await;
@@ -117,9 +142,8 @@ async fn steady(options: &Options, patients: u32, threshold: i64) -> (Value, u64
         "faults": outcome.faults,
         "load": watched.summary,
     });
-    let patients_kb = watched.after.patients_kb();
     scene.network.stop().await;
-    (results, patients_kb)
+    results
 }
 
 /// A rate that rises until the network no longer follows.
@@ -229,7 +253,9 @@ fn headline(parts: &Map<String, Value>) -> Value {
                 headline.insert(format!("sustained, {patients}"), run["sustained"].clone());
             }
         }
-        headline.extend(runs.get("bytes_per_patient").map(|bytes| ("bytes_per_patient".to_owned(), bytes.clone())));
+    }
+    if let Some(memory) = parts.get("memory") {
+        headline.insert("bytes_per_patient".to_owned(), memory["bytes_per_patient"].clone());
     }
     if let Some(ramp) = parts.get("ramp") {
         headline.insert("highest_rate_followed".to_owned(), ramp["highest_rate_followed"].clone());
@@ -247,14 +273,15 @@ fn method(options: &Options) -> Value {
         "chart_every_s": CHART_EVERY_S,
         "alerting_share": ALERTING,
         "alerting": "the policy's threshold is the score that this share of the windows reaches, and its cool-down an hour, so \
-                     that there are enough alerts for the rarest latencies; no ward alerts so often",
+                     that there are enough alerts for the rarest latencies; no ward alerts so often. The limits on alerts in a \
+                     minute are lifted",
         "staggered": "the patients' clocks are spread over an hour, so that windows close at all times alike; the burst has \
                       right clocks, and its windows close with the hour, within the minute in which each monitor charts once",
         "latency": "from the moment the broker stored the observation that closed the window to the moment it stored the \
                     alert or window, whole milliseconds",
         "sync": "JetStream's own: acknowledged before the disk has it, synced every two minutes",
-        "bytes_per_patient": "resident memory of oracle and sentinel after the run with the most patients less that with the \
-                              fewest, by the difference of patients",
+        "bytes_per_patient": "resident memory of oracle and sentinel after eleven hours of the most patients' time less that \
+                              of the fewest, by the difference of patients",
         "sustained": "the load kept its pace, p99 of the alerts is at most 50 ms, no more than a second of observations waits \
                       at the end, every window, alert, ledger line and dead letter is there exactly once",
     })
@@ -262,7 +289,8 @@ fn method(options: &Options) -> Value {
 
 impl Options {
     fn of(arguments: &Arguments) -> Self {
-        let number = |name: &str, default: f64| arguments.value(name).map_or(default, |text| text.parse().expect("a number"));
+        let number =
+            |name: &str, default: f64| arguments.value(name).map_or(default, |text| text.parse().expect("a number"));
         let list = |name: &str, default: &str| -> Vec<String> {
             arguments.value(name).unwrap_or_else(|| default.to_owned()).split(',').map(str::to_owned).collect()
         };
@@ -271,7 +299,7 @@ impl Options {
             rate: number("--rate", 20_000.0),
             seconds: number("--seconds", 120.0),
             ramp: [number("--ramp-from", 2_000.0), number("--ramp-to", 60_000.0)],
-            parts: list("--parts", "steady,ramp,burst"),
+            parts: list("--parts", "steady,memory,ramp,burst"),
             seed: number("--seed", 1.0) as u64,
         }
     }

@@ -99,7 +99,8 @@ impl Outcome {
 
     /// Whether the dead letters are those that were to come of the load.
     pub fn dead_letters_are_of(&self, expected: &Value) -> bool {
-        serde_json::from_value::<BTreeMap<String, u64>>(expected.clone()).is_ok_and(|counts| counts == self.dead_letters)
+        serde_json::from_value::<BTreeMap<String, u64>>(expected.clone())
+            .is_ok_and(|counts| counts == self.dead_letters)
     }
 
     fn must_be_zero(&mut self, what: &str, count: u64) {

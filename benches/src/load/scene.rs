@@ -87,11 +87,13 @@ impl Scene {
     /// Waits until every stream on the way of an alert and of its proof is read.
     async fn wait_for_readers(&mut self) {
         let started = Instant::now();
-        let read = [Stream::Observations, Stream::Windows, Stream::ProofRequests];
+        // A reader for each partition, and a prover.
+        let partitions = self.network.partitioner.all().count() as u64;
+        let read = [(Stream::Observations, partitions), (Stream::Windows, partitions), (Stream::ProofRequests, 1)];
         loop {
             self.check_roles();
             let depths = sample::streams(self.network.bus.client()).await;
-            if read.iter().all(|&stream| sample::depth(&depths, stream).consumers > 0) {
+            if read.iter().all(|&(stream, readers)| sample::depth(&depths, stream).consumers >= readers) {
                 return;
             }
             assert!(started.elapsed() < READY_WITHIN, "the roles do not follow their streams");
@@ -148,7 +150,8 @@ impl Load {
     /// Waits for its end; its summary.
     pub async fn summary(self) -> Value {
         let output = self.0.wait_with_output().await.expect("the load ends");
-        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("the load ended without a summary: {}", output.status))
+        serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|_| panic!("the load ended without a summary: {}", output.status))
     }
 }
 

@@ -145,7 +145,8 @@ async fn drain(scene: &mut Scene) -> (Sample, f64) {
 /// Memory and open files of each process, for the record.
 pub fn processes(sample: &Sample) -> Value {
     let about = |(name, process): (&&'static str, &Process)| {
-        let value = json!({ "resident_mb": rounded(process.resident_kb as f64 / 1024.0, 1), "open_files": process.open_files });
+        let value =
+            json!({ "resident_mb": rounded(process.resident_kb as f64 / 1024.0, 1), "open_files": process.open_files });
         ((*name).to_owned(), value)
     };
     Value::Object(sample.processes.iter().map(about).collect())

@@ -123,7 +123,8 @@ async fn grant(chain: &Chain, deployment: &Deployment, payer: Address, calls: Ve
     let from_block = chain.head().await?;
     let first = count_of(chain, payer).await?;
     let fees = chain.provider.estimate_eip1559_fees().await.map_err(ChainError::rpc("asking for fees"))?;
-    let request = |call: Bytes| TransactionRequest::default().with_from(payer).with_to(*registry.address()).with_input(call);
+    let request =
+        |call: Bytes| TransactionRequest::default().with_from(payer).with_to(*registry.address()).with_input(call);
     let sample = calls.first().cloned().unwrap_or_default();
     let gas = chain.provider.estimate_gas(request(sample)).await.map_err(ChainError::rpc("granting a mandate"))?;
     let requests = (first..).zip(calls).map(|(nonce, call)| {
@@ -151,12 +152,12 @@ async fn grant(chain: &Chain, deployment: &Deployment, payer: Address, calls: Ve
         .from_block(from_block)
         .address(deployment.mandate_registry)
         .event_signature(MandateEvents::MandateGranted::SIGNATURE_HASH);
-    let all_granted = async || {
+    // A node may count a transaction a moment before it shows its event.
+    let shown = wait_until(SHOWN_WITHIN, async || {
         let logs = chain.provider.get_logs(&granted).await.map_err(ChainError::rpc("reading the mandates' events"))?;
         Ok(logs.len() >= expected)
-    };
-    // A node may count a transaction a moment before it shows its event.
-    wait_until(SHOWN_WITHIN, all_granted).await?.context("the chain refused some of the mandates")
+    });
+    shown.await?.context("the chain refused some of the mandates")
 }
 
 /// Asks until it is so; `None` when the time is over.
@@ -188,7 +189,9 @@ async fn make_room_in_blocks(chain: &Chain) {
 async fn active_policies(chain: &Chain, deployment: &Deployment) -> Result<Vec<B256>> {
     let registry = PolicyRegistry::new(deployment.policy_registry, &chain.provider);
     let mut active = Vec::new();
-    for log in events(chain, deployment, deployment.policy_registry, PolicyEvents::PolicyApproved::SIGNATURE_HASH).await? {
+    for log in
+        events(chain, deployment, deployment.policy_registry, PolicyEvents::PolicyApproved::SIGNATURE_HASH).await?
+    {
         let id = PolicyEvents::PolicyApproved::decode_log(&log.inner)?.policyId;
         if registry.isActive(id).call().await.map_err(ChainError::call("asking for a policy's state"))? {
             active.push(id);
@@ -200,7 +203,9 @@ async fn active_policies(chain: &Chain, deployment: &Deployment) -> Result<Vec<B
 async fn active_oracles(chain: &Chain, deployment: &Deployment) -> Result<Vec<Address>> {
     let registry = OracleRegistry::new(deployment.oracle_registry, &chain.provider);
     let mut active = Vec::new();
-    for log in events(chain, deployment, deployment.oracle_registry, OracleEvents::OracleAdmitted::SIGNATURE_HASH).await? {
+    for log in
+        events(chain, deployment, deployment.oracle_registry, OracleEvents::OracleAdmitted::SIGNATURE_HASH).await?
+    {
         let oracle = OracleEvents::OracleAdmitted::decode_log(&log.inner)?.oracle;
         if registry.isActive(oracle).call().await.map_err(ChainError::call("asking for an oracle's state"))? {
             active.push(oracle);

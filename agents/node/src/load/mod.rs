@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use hygeia_protocol::subject::{Partition, Partitioner};
+use hygeia_protocol::subject::{Partition, Partitioner, Stream};
 use hygeia_protocol::time::Timestamp;
 use tokio_util::sync::CancellationToken;
 
@@ -56,8 +56,11 @@ pub async fn command(args: &LoadArgs, stop: CancellationToken) -> Result<bool> {
         "--network-key-file",
         "patients are enrolled and spread over partitions by it",
     )?)?;
-    let bus = Bus::connect(&args.connect.nats, patience(&args.connect)).await?;
-    bus.ensure_streams().await?;
+    let broker = args.connect.broker.settings(&args.connect.nats)?;
+    let bus = Bus::open(&broker, patience(&args.connect)).await?;
+    // A client does not make the streams: it would set their limits back to what it takes for right.
+    let missing = || format!("no network has its streams at {}; start its roles first", args.connect.nats);
+    bus.stream_state(Stream::Observations).await.with_context(missing)?;
 
     let mut ward = Ward::new(config(args)?)?;
     let partitioner = Partitioner::new(network_key, args.connect.partitions);

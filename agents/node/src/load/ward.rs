@@ -2,6 +2,10 @@
 //!
 //! Pure and endless: the same seed gives the same messages. It never reads a clock; whoever publishes paces it.
 
+mod config;
+#[cfg(test)]
+mod tests;
+
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
@@ -10,19 +14,15 @@ use hygeia_protocol::identity::{DeviceId, IdentifierError, PatientId};
 use hygeia_protocol::observation::{Observation, Rejection};
 use hygeia_protocol::time::Timestamp;
 
-use super::course::{Course, LABS, VITALS};
+use super::course::{Course, LABS};
 use super::rng::Rng;
-use super::sensor::{Fault, MESSAGES_PER_VALUE, Monitor, SILENT_SHARE};
+use super::sensor::{Fault, Monitor};
+use config::{HOUR_S, LABS_EVERY_H};
 
-const HOUR_S: f64 = 3_600.0;
-/// Hours from one blood sample to the next.
-const LABS_EVERY_H: [f64; 2] = [4.0, 8.0];
+pub use config::{Clocks, WardConfig};
+
 /// Minutes until the laboratory answers: the result counts from when the blood was drawn.
 const LABS_TAKE_MIN: [f64; 2] = [25.0, 110.0];
-/// Laboratory results of a patient in an hour.
-const LABS_PER_HOUR: f64 = LABS as f64 * 2.0 / (LABS_EVERY_H[0] + LABS_EVERY_H[1]);
-/// Messages that come of one charting, on average.
-const VITALS_CHARTED: f64 = VITALS as f64 * MESSAGES_PER_VALUE * (1.0 - SILENT_SHARE);
 /// A monitor charts this much earlier or later than it should, as a share of the interval.
 const JITTER: f64 = 0.1;
 /// Intervals that a value is held back at most: 42 sequence numbers, of the 64 that a window remembers.
@@ -37,48 +37,6 @@ const TOO_LATE_S: u64 = 6 * 3_600;
 const TOO_LATE_AFTER_H: f64 = 2.5;
 /// What devices send for "no value".
 const SENTINELS: [f64; 3] = [-100.0, 32_767.0, 8_388_607.0];
-
-/// How patients' clocks stand to each other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Clocks {
-    /// Each is behind by its own part of an hour, so that windows close at all times alike.
-    Spread,
-    /// All are the same: every window of the ward closes with the hour.
-    Together,
-}
-
-/// What a ward is made of.
-#[derive(Debug, Clone)]
-pub struct WardConfig {
-    /// Patients.
-    pub patients: u32,
-    /// Seed of everything random.
-    pub seed: u64,
-    /// Middle of the pseudonyms, so that those of two runs differ.
-    pub tag: String,
-    /// Seconds from one charting of a monitor to the next, on the patients' clocks.
-    pub chart_every_s: f64,
-    /// When the ward's time begins.
-    pub begin: Timestamp,
-    /// How the patients' clocks stand to each other.
-    pub clocks: Clocks,
-    /// Whether sensors and networks have faults.
-    pub faults: bool,
-}
-
-impl WardConfig {
-    /// Observations in an hour of the patients' time, of all of them, with monitors that chart so often.
-    pub fn per_hour(patients: u32, chart_every_s: f64) -> f64 {
-        f64::from(patients) * (VITALS_CHARTED * HOUR_S / chart_every_s + LABS_PER_HOUR)
-    }
-
-    /// Seconds between two chartings with which this many patients give `per_hour` observations in an hour of their time;
-    /// `None` where laboratory results alone are more.
-    pub fn chart_every_s(patients: u32, per_hour: f64) -> Option<f64> {
-        let vitals = per_hour / f64::from(patients) - LABS_PER_HOUR;
-        (vitals > 0.0).then(|| HOUR_S * VITALS_CHARTED / vitals)
-    }
-}
 
 /// A message to publish.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -144,7 +102,9 @@ enum What {
     Admission,
     Charting,
     /// Blood drawn at this time of the ward.
-    Results { drawn_at_ms: u64 },
+    Results {
+        drawn_at_ms: u64,
+    },
     /// A message that was held back.
     Late(Vec<u8>),
 }
@@ -202,7 +162,10 @@ impl Ward {
         let due = |at_ms, what| Reverse(Due { at_ms, patient: number, what });
         self.due.push(due(first_ms, What::Admission));
         self.due.push(due(first_ms + 1, What::Charting));
-        self.due.push(due(results_ms + 2, What::Results { drawn_at_ms: first_ms.max(results_ms.saturating_sub(1_800_000)) }));
+        self.due.push(due(
+            results_ms + 2,
+            What::Results { drawn_at_ms: first_ms.max(results_ms.saturating_sub(1_800_000)) },
+        ));
         Ok(())
     }
 
@@ -369,6 +332,3 @@ fn with_value(message: &[u8], value: f64) -> Vec<u8> {
         },
     )
 }
-
-#[cfg(test)]
-mod tests;
