@@ -5,6 +5,7 @@ mod audit;
 mod chain;
 mod message;
 mod observation;
+mod registry;
 mod subject;
 mod submission;
 mod triage;
