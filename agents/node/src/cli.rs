@@ -225,9 +225,16 @@ pub struct Connect {
     /// Number of partitions the network's patients are spread over; the same for every role.
     #[arg(long, env = "HYGEIA_PARTITIONS", default_value = "16")]
     pub partitions: std::num::NonZeroU16,
-    /// Model package directory, for sentinel and prover; the shipped model when absent. It must be approved on chain.
+    /// Model package directory: one more place where an approved model is found, beside the shipped one and those that
+    /// `hygeia gov publish-model` published. It must be approved on chain.
     #[arg(long, env = "HYGEIA_MODEL")]
     pub model: Option<PathBuf>,
+    /// Folder where published models are kept once they were fetched.
+    #[arg(long, env = "HYGEIA_MODEL_CACHE")]
+    pub model_cache: Option<PathBuf>,
+    /// Blocks on top of an approval before it counts. A suspension or a revocation counts as soon as it is seen.
+    #[arg(long, env = "HYGEIA_GOVERNANCE_CONFIRMATIONS", default_value_t = crate::chain::registry::CONFIRMATIONS)]
+    pub governance_confirmations: u64,
     /// File with the network's secret (32 bytes, hex), for oracle and gateway: partitions and enrolment records are keyed
     /// by it. The compute side never sees it.
     #[arg(long, env = "HYGEIA_NETWORK_KEY_FILE")]

@@ -18,6 +18,7 @@ pub mod keys;
 pub mod memory;
 pub mod models;
 pub mod roles;
+pub mod shadow;
 pub mod telemetry;
 pub mod verifier;
 pub mod verify;

@@ -14,6 +14,7 @@ pub mod identity;
 pub mod message;
 pub mod observation;
 pub mod registry;
+pub mod shadow;
 pub mod subject;
 pub mod submission;
 pub mod time;

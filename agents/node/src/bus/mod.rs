@@ -1,6 +1,7 @@
 //! The seam to NATS JetStream: connecting with patience, streams, publishing exactly once, reading in order.
 
 mod lookup;
+mod objects;
 mod reader;
 mod work;
 
@@ -12,6 +13,7 @@ use hygeia_protocol::subject::Stream;
 use thiserror::Error;
 
 pub use lookup::Lookup;
+pub use objects::{Found, Objects};
 pub use reader::{Checkpoint, Entry, OrderedReader};
 pub use work::{Job, SlowQueue, WorkQueue};
 
@@ -53,6 +55,17 @@ pub enum BusError {
     /// A key-value bucket could not be opened or used.
     #[error("key-value bucket {bucket}: {operation} failed")]
     KeyValue {
+        /// The bucket's name.
+        bucket: String,
+        /// What was tried.
+        operation: &'static str,
+        /// JetStream's answer.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A bucket of objects could not be opened or used.
+    #[error("object bucket {bucket}: {operation} failed")]
+    Objects {
         /// The bucket's name.
         bucket: String,
         /// What was tried.
@@ -265,6 +278,8 @@ fn retention_s(name: Stream) -> u64 {
         Stream::Receipts | Stream::Settlements | Stream::Ledger => 400 * DAY_S,
         // Orders say how far the ledger is audited, so they must last as long as it does.
         Stream::AuditOrders | Stream::Audits => 400 * DAY_S,
+        // What a vote referred to can be looked up as long as what the vote led to.
+        Stream::Shadow => 400 * DAY_S,
     }
 }
 

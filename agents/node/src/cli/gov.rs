@@ -134,6 +134,42 @@ pub enum GovCommand {
         #[command(flatten)]
         place: PlaceArgs,
     },
+    /// Publish a model's package to the broker, where the roles fetch it by the content hash that is approved.
+    ///
+    /// Publish before the vote: whoever votes then reads what will run, and the roles have it warm when it counts.
+    ///
+    /// Example:
+    ///
+    ///   hygeia gov publish-model --model my-model --nats nats://127.0.0.1:4222
+    #[command(verbatim_doc_comment)]
+    PublishModel {
+        /// Model package directory.
+        #[arg(long)]
+        model: PathBuf,
+        /// The broker.
+        #[command(flatten)]
+        broker: BrokerArgs,
+    },
+    /// Add up what sentinels with --shadow published about a candidate, for those who will vote.
+    ///
+    /// The file holds counts alone, nothing of a patient. Its SHA-256 is printed, and `propose-model --shadow-report` puts
+    /// it into the proposal.
+    ///
+    /// Example:
+    ///
+    ///   hygeia gov shadow-report 64c1… --out shadow.json
+    #[command(verbatim_doc_comment)]
+    ShadowReport {
+        /// Content hash of the candidate's package (hex).
+        #[arg(value_parser = super::sha256)]
+        candidate: [u8; 32],
+        /// Where to write it.
+        #[arg(long)]
+        out: PathBuf,
+        /// The broker.
+        #[command(flatten)]
+        broker: BrokerArgs,
+    },
     /// Register an agent in the chain's identity registry (ERC-8004). It is the signer's, and its wallet is the signer's
     /// address.
     ///
@@ -175,6 +211,14 @@ pub enum GovCommand {
         #[command(flatten)]
         place: PlaceArgs,
     },
+}
+
+/// Which broker.
+#[derive(Debug, Clone, Args)]
+pub struct BrokerArgs {
+    /// Address of a NATS server with JetStream.
+    #[arg(long, env = "HYGEIA_NATS", default_value = "nats://127.0.0.1:4222")]
+    pub nats: String,
 }
 
 /// Which contracts on which chain.
@@ -288,6 +332,10 @@ pub struct ProposeModelArgs {
     /// The evaluation's file, report.json of `hygeia evaluate`.
     #[arg(long)]
     pub evaluation: PathBuf,
+    /// The comparison with the approved model, as `hygeia gov shadow-report` wrote it. The description then names its
+    /// SHA-256 and what it counted.
+    #[arg(long)]
+    pub shadow_report: Option<PathBuf>,
     /// Change control: what is changed and why.
     #[arg(long)]
     pub modification: Option<String>,

@@ -49,7 +49,13 @@ pub async fn run(site: Site, args: OracleArgs) -> Result<()> {
     let mut oracle = Oracle {
         signer: OracleSigner::new(load_signer(&key_file)?, &site.deployment),
         enrolments: Enrolments::open(&site.bus, network_key).await?,
-        registries: Registries::watch(chain, site.deployment.clone(), site.stop.clone()).await?,
+        registries: Registries::watch(
+            chain,
+            site.deployment.clone(),
+            site.connect.governance_confirmations,
+            site.stop.clone(),
+        )
+        .await?,
         schema_hash: schema.hash(),
         schema,
         partitioner: Partitioner::new(network_key, site.connect.partitions),

@@ -44,7 +44,9 @@ const WARD_ALERTS_PER_MINUTE: NonZeroU32 = NonZeroU32::new(600).unwrap();
 pub async fn run(site: Site, args: SentinelArgs) -> Result<()> {
     let model = models::load(site.connect.model.as_deref())?;
     let chain = site.chain(None).await?;
-    let registries = Registries::watch(chain, site.deployment.clone(), site.stop.clone()).await?;
+    let registries =
+        Registries::watch(chain, site.deployment.clone(), site.connect.governance_confirmations, site.stop.clone())
+            .await?;
     let model_hash = model.hash();
     let approved = wait_for_approval(&site, &registries, model_hash).await?;
     tracing::info!(model = hex::encode(model_hash), policies = approved, "sentinel runs an approved model");

@@ -6,6 +6,7 @@ mod chain;
 mod message;
 mod observation;
 mod registry;
+mod shadow;
 mod subject;
 mod submission;
 mod triage;

@@ -1,0 +1,97 @@
+//! Which model scores a window now, if any: what governance says at this moment, over what is ready.
+//!
+//! A mandate consents to one policy, and a policy names one model, so a window has at most one of each. The answer is made
+//! anew for every window, from the newest view: a model that was suspended a moment ago scores nothing more, and one that
+//! was approved scores from the next window on. Whoever holds an answer keeps its model alive until it is done with it.
+
+use std::sync::Arc;
+
+use hygeia_protocol::bytes::B32;
+use hygeia_protocol::registry::{Policy, View};
+
+use super::host::{Host, Table};
+use super::served::Served;
+use crate::chain::registry::Registries;
+
+/// The models that a sentinel serves.
+#[derive(Clone)]
+pub struct Serving {
+    registries: Registries,
+    host: Host<Served>,
+}
+
+/// What is to be done with a window.
+#[derive(Clone)]
+pub enum Answer {
+    /// Score it with this model, and judge the score by this policy.
+    Score {
+        /// The policy.
+        policy: Policy,
+        /// The model.
+        model: Arc<Served>,
+    },
+    /// The policy is live and its model not ready yet: ask again when the table has changed.
+    Wait,
+    /// Leave it.
+    Leave(Leave),
+}
+
+/// Why a window is left unscored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leave {
+    /// No live mandate.
+    NoConsent,
+    /// Policy or model is not approved, or not yet, or is suspended, or ended.
+    NotLive,
+    /// The window is of another schema than the model's.
+    OtherSchema,
+}
+
+impl Leave {
+    /// The label of a metric.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::NoConsent => "no_consent",
+            Self::NotLive => "not_live",
+            Self::OtherSchema => "other_schema",
+        }
+    }
+}
+
+impl Serving {
+    /// Serves what `host` makes ready, as far as `registries` allow.
+    pub fn new(registries: Registries, host: Host<Served>) -> Self {
+        Self { registries, host }
+    }
+
+    /// What is to be done with a window of this schema under this mandate.
+    pub fn answer(&self, mandate: &B32, schema: &B32) -> Answer {
+        answer(&self.registries.view(), &self.host.table(), mandate, schema)
+    }
+
+    /// The models that are made ready.
+    pub fn host(&self) -> &Host<Served> {
+        &self.host
+    }
+
+    /// What governance approves.
+    pub fn registries(&self) -> &Registries {
+        &self.registries
+    }
+}
+
+fn answer(view: &View, table: &Table<Served>, mandate: &B32, schema: &B32) -> Answer {
+    if view.live_mandate(mandate).is_none() {
+        return Answer::Leave(Leave::NoConsent);
+    }
+    let Some(policy) = view.consented(mandate) else { return Answer::Leave(Leave::NotLive) };
+    if policy.schema != *schema {
+        return Answer::Leave(Leave::OtherSchema);
+    }
+    match table.get(&policy.model.id) {
+        // The registry's word on the schema is the voters'; the package's own is what scores.
+        Some(model) if model.schema != *schema => Answer::Leave(Leave::OtherSchema),
+        Some(model) => Answer::Score { policy: *policy, model: model.clone() },
+        None => Answer::Wait,
+    }
+}
