@@ -1,4 +1,5 @@
 //! Registries of one owner on a real chain, watched through a node that can be told to answer wrong.
+#![allow(dead_code, reason = "each test file that shares this uses a part of it")]
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -11,13 +12,16 @@ use alloy::rpc::types::anvil::ReorgOptions;
 use alloy::sol_types::SolCall;
 use alloy::transports::http::reqwest;
 use axum::{Json, Router, extract::State, http::StatusCode, response::IntoResponse, routing::post};
+use hygeia_inference::package::ModelPackage;
 use hygeia_node::chain::registry::Registries;
 use hygeia_node::chain::signing::MandateKey;
 use hygeia_node::chain::{Chain, Deployment, governance};
 use hygeia_node::clock::now_s;
 use hygeia_node::demo::processes::Anvil;
 use hygeia_policies::mandate_registry::MandateRegistry::{grantCall, revokeCall};
-use hygeia_policies::model_registry::ModelRegistry::{approveModelCall, reinstateModelCall, suspendModelCall};
+use hygeia_policies::model_registry::ModelRegistry::{
+    approveModelCall, deprecateModelCall, reinstateModelCall, suspendModelCall,
+};
 use hygeia_policies::policy_registry::PolicyRegistry::approvePolicyCall;
 use hygeia_policies::{
     ChangeControl, Evidence, MandateRegistry, ModelCommitment, ModelRegistry, PolicyRegistry, PolicyTerms,
@@ -102,7 +106,7 @@ impl Scene {
         let watched = Chain::connect(&url, &[], PATIENCE).await.unwrap();
         let registries = Registries::watch(watched, deployment.clone(), confirmations, stop.clone()).await.unwrap();
         Self {
-            model: ids::model_id(&commitment()),
+            model: ids::model_id(&commitment([1; 32])),
             anvil: Mutex::new(Some(anvil)),
             other: Mutex::new(Some(other)),
             chain: Mutex::new(chain),
@@ -170,8 +174,14 @@ impl Scene {
 
     /// Approves a model and a policy on it; the policy.
     pub async fn approve(&self) -> B32 {
+        self.approve_package([1; 32]).await.1
+    }
+
+    /// Approves the model of a package, over the shipped features, and a policy on it; both.
+    pub async fn approve_package(&self, package: [u8; 32]) -> (B32, B32) {
+        let commitment = commitment(package);
         let binding = ServiceBinding {
-            schemaHash: B256::repeat_byte(5),
+            schemaHash: B256::from(ModelPackage::default_model().schema().hash()),
             verifier: self.deployment.mandate_registry,
             proofLength: 32,
         };
@@ -179,18 +189,30 @@ impl Scene {
         let evidence = Evidence { cardHash: hash, fidelityHash: hash, evaluationHash: hash };
         let text = || "text".to_owned();
         let change = ChangeControl { modification: text(), protocol: text(), impact: text() };
-        self.send(
-            self.deployment.model_registry,
-            approveModelCall { commitment: commitment(), binding, evidence, change },
-        )
-        .await;
-        let terms = terms(self.model);
+        let model = ids::model_id(&commitment);
+        self.send(self.deployment.model_registry, approveModelCall { commitment, binding, evidence, change }).await;
+        let terms = terms(model);
         self.send(self.deployment.policy_registry, approvePolicyCall { terms: terms.clone() }).await;
-        B32::new(ids::policy_id(&terms).0)
+        (B32::new(model.0), B32::new(ids::policy_id(&terms).0))
+    }
+
+    /// Ends a model for good.
+    pub async fn deprecate(&self, model: &B32) {
+        let call = deprecateModelCall { modelId: U256::from_be_bytes(model.into_bytes()) };
+        self.send(self.deployment.model_registry, call).await;
+    }
+
+    pub fn registries(&self) -> Registries {
+        self.registries.clone()
     }
 
     pub async fn suspend(&self) -> u64 {
-        self.send(self.deployment.model_registry, suspendModelCall { modelId: self.model }).await
+        self.suspend_model(&B32::new(self.model.0)).await
+    }
+
+    pub async fn suspend_model(&self, model: &B32) -> u64 {
+        let call = suspendModelCall { modelId: B256::from(model.into_bytes()) };
+        self.send(self.deployment.model_registry, call).await
     }
 
     pub async fn reinstate(&self) -> u64 {
@@ -263,9 +285,9 @@ impl Scene {
     }
 }
 
-fn commitment() -> ModelCommitment {
+fn commitment(package: [u8; 32]) -> ModelCommitment {
     ModelCommitment {
-        modelHash: B256::repeat_byte(1),
+        modelHash: B256::from(package),
         circuitHash: B256::repeat_byte(2),
         vkHash: B256::repeat_byte(3),
         proofSystemId: ids::proof_system_id(ids::PROOF_SYSTEM),
