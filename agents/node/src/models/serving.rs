@@ -30,10 +30,32 @@ pub enum Answer {
         /// The model.
         model: Arc<Served>,
     },
-    /// The policy is live and its model not ready yet: ask again when the table has changed.
-    Wait,
+    /// Keep it, and ask again when view or table have changed.
+    Wait(Wait),
     /// Leave it.
     Leave(Leave),
+}
+
+/// Why a window can neither be scored nor left yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// The mandate is in no block that was seen: the oracle may have seen a later one.
+    Unknown,
+    /// The policy's approval does not count yet.
+    Unconfirmed,
+    /// The policy is live, and its model not ready.
+    NotReady,
+}
+
+impl Wait {
+    /// The label of a metric.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Unknown => "mandate_unknown",
+            Self::Unconfirmed => "unconfirmed",
+            Self::NotReady => "model_not_ready",
+        }
+    }
 }
 
 /// Why a window is left unscored.
@@ -41,7 +63,7 @@ pub enum Answer {
 pub enum Leave {
     /// No live mandate.
     NoConsent,
-    /// Policy or model is not approved, or not yet, or is suspended, or ended.
+    /// Policy or model is suspended or ended, or was never approved.
     NotLive,
     /// The window is of another schema than the model's.
     OtherSchema,
@@ -81,17 +103,22 @@ impl Serving {
 }
 
 fn answer(view: &View, table: &Table<Served>, mandate: &B32, schema: &B32) -> Answer {
+    if view.mandates().get(mandate).is_none() {
+        return Answer::Wait(Wait::Unknown);
+    }
     if view.live_mandate(mandate).is_none() {
         return Answer::Leave(Leave::NoConsent);
     }
-    let Some(policy) = view.consented(mandate) else { return Answer::Leave(Leave::NotLive) };
-    if policy.schema != *schema {
-        return Answer::Leave(Leave::OtherSchema);
-    }
+    let policy = match view.policy_of(mandate) {
+        Some(policy) if policy.schema != *schema => return Answer::Leave(Leave::OtherSchema),
+        Some(policy) if policy.is_pending => return Answer::Wait(Wait::Unconfirmed),
+        Some(policy) if policy.is_live => policy,
+        _ => return Answer::Leave(Leave::NotLive),
+    };
     match table.get(&policy.model.id) {
         // The registry's word on the schema is the voters'; the package's own is what scores.
         Some(model) if model.schema != *schema => Answer::Leave(Leave::OtherSchema),
         Some(model) => Answer::Score { policy: *policy, model: model.clone() },
-        None => Answer::Wait,
+        None => Answer::Wait(Wait::NotReady),
     }
 }

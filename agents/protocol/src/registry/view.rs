@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{Block, Mandate, Mandates, Model};
 use crate::bytes::{Address, B32};
 
-/// A care policy with the model that it names. Both were approved once; whether they are live says [`Policy::is_live`].
+/// A care policy with the model that it names. Both were approved once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
     /// Its identifier.
@@ -21,6 +21,8 @@ pub struct Policy {
     pub schema: B32,
     /// Whether policy and model may be acted on now.
     pub is_live: bool,
+    /// Whether they may be as soon as enough blocks stand on their approval.
+    pub is_pending: bool,
     /// Whether either is out of service for good.
     pub is_ended: bool,
 }

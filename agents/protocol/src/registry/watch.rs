@@ -199,7 +199,8 @@ impl Watch {
     fn policy(&self, record: &Record<Terms>) -> Option<Policy> {
         let terms = &record.fixed;
         let model = self.models.get(&terms.model)?;
-        let is_live = self.is_live(&terms.id, record) && self.is_live(&terms.model, model);
+        let is_active = self.is_active(&terms.id, record) && self.is_active(&terms.model, model);
+        let is_live = is_active && self.is_confirmed(record) && self.is_confirmed(model);
         Some(Policy {
             id: terms.id,
             // A threshold outside i64 can never be reached by a score: for an agent there is no such policy.
@@ -208,15 +209,19 @@ impl Watch {
             model: model.fixed.model,
             schema: model.fixed.schema?,
             is_live,
+            is_pending: is_active && !is_live,
             is_ended: record.is_ended() || model.is_ended(),
         })
     }
 
-    fn is_live<T>(&self, id: &B32, record: &Record<T>) -> bool {
+    fn is_active<T>(&self, id: &B32, record: &Record<T>) -> bool {
+        record.is_active() && !self.held.contains_key(id)
+    }
+
+    /// Whether enough blocks stand on the last change.
+    fn is_confirmed<T>(&self, record: &Record<T>) -> bool {
         let head = self.head().map_or(0, |head| head.number);
-        let confirmed = |block: u64| block.saturating_add(self.confirmations) <= head;
-        let active = matches!(record.changes.last(), Some((block, Standing::Active)) if confirmed(*block));
-        active && !self.held.contains_key(id)
+        record.changes.last().is_some_and(|(block, _)| block.saturating_add(self.confirmations) <= head)
     }
 
     fn remember(&mut self, block: Block) {

@@ -68,6 +68,7 @@ fn an_approval_counts_when_enough_blocks_stand_on_it() {
         assert_eq!(is_live(&followed(&[(at, approved())]).view()), live, "approved in block {at} of 10");
     }
     let mut watch = followed(&[(9, approved())]);
+    assert!(watch.view().policies().all(|policy| policy.is_pending && !policy.is_live));
     watch.adopt(&[step(0, 11, 0, vec![])]).unwrap();
     assert!(is_live(&watch.view()));
 }
@@ -76,7 +77,7 @@ fn an_approval_counts_when_enough_blocks_stand_on_it() {
 fn a_suspension_counts_at_once_and_so_does_the_end() {
     for stop in [Event::Suspended(hash(MODEL)), Event::Suspended(hash(POLICY)), Event::Ended(hash(MODEL))] {
         let view = followed(&[(1, approved()), (10, vec![stop])]).view();
-        assert!(!is_live(&view), "{stop:?}");
+        assert!(!is_live(&view) && view.policies().all(|policy| !policy.is_pending), "{stop:?}");
         assert_eq!(view.policies().next().unwrap().is_ended, matches!(stop, Event::Ended(_)));
     }
     let lifted = |at: u64| {
