@@ -16,7 +16,7 @@ use hygeia_node::bus::Bus;
 use hygeia_node::demo::processes::NatsServer;
 use hygeia_node::models::host::Host;
 use hygeia_node::models::served::Served;
-use hygeia_node::models::serving::{Answer, Leave, Serving, Wait};
+use hygeia_node::models::serving::{Answer, Assignment, Leave, Serving, Wait};
 use hygeia_node::models::store::ModelStore;
 use hygeia_node::shadow::{Shadow, ShadowSettings, report};
 use hygeia_protocol::bytes::B32;
@@ -83,12 +83,16 @@ async fn a_model_is_warm_before_its_approval_counts_and_gone_after_its_end() {
         matches!(serving.answer(&other_mandate, &schema), Answer::Wait(Wait::NotReady)),
         "approved, and not published yet"
     );
-    let Answer::Score { policy: scored, model } = serving.answer(&mandate, &schema) else { panic!("must be scored") };
+    let Answer::Score(Assignment { policy: scored, model }) = serving.answer(&mandate, &schema) else {
+        panic!("must be scored")
+    };
     assert_eq!((scored.id, model.hash.into_bytes()), (policy, ModelPackage::default_model().hash()));
 
     broker.store.publish(&another).await.unwrap();
     until(&host, "the published model is warm", |has| has(&first) && has(&second)).await;
-    let Answer::Score { model, .. } = serving.answer(&other_mandate, &schema) else { panic!("must be scored") };
+    let Answer::Score(Assignment { model, .. }) = serving.answer(&other_mandate, &schema) else {
+        panic!("must be scored")
+    };
     assert_eq!(model.hash.into_bytes(), another.hash());
 
     let leave = |mandate: &B32, schema: &B32| match serving.answer(mandate, schema) {
@@ -104,7 +108,7 @@ async fn a_model_is_warm_before_its_approval_counts_and_gone_after_its_end() {
     scene.until("one is suspended", |view| view.live_policies().count() == 1).await;
     assert_eq!(leave(&other_mandate, &schema), Some(Leave::NotLive), "from the block of its suspension on");
     assert!(host.table().get(&second).is_some(), "but it stays warm");
-    assert!(matches!(serving.answer(&mandate, &schema), Answer::Score { .. }), "the other one serves on");
+    assert!(matches!(serving.answer(&mandate, &schema), Answer::Score(_)), "the other one serves on");
 
     scene.deprecate(&second).await;
     until(&host, "what is ended is let go", |has| has(&first) && !has(&second)).await;

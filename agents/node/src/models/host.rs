@@ -115,6 +115,18 @@ impl<T: Send + Sync + 'static> Host<T> {
         self.table.clone()
     }
 
+    /// Waits until every model that a live policy names is ready or has failed, or the patience is over. Whoever cannot keep
+    /// what comes for a model that is not ready begins after this.
+    pub async fn settled(&self, patience: Duration) {
+        let view = self.registries.view();
+        let live: Vec<B32> = view.live_policies().map(|policy| policy.model.id).collect();
+        let is_settled = |id: &B32, table: &Table<T>| table.ready.contains_key(id) || table.failed.contains_key(id);
+        let mut tables = self.table.clone();
+        let settled = tables.wait_for(|table| live.iter().all(|id| is_settled(id, table)));
+        // What is not settled by then is as good as failed.
+        let _ = tokio::time::timeout(patience, settled).await;
+    }
+
     /// Waits until a model is ready that a live policy names; how many there are then. Fails when none can be, or when
     /// the patience is over.
     pub async fn first_ready(&self, patience: Duration) -> Result<usize> {

@@ -4,7 +4,9 @@
 mod exchange;
 mod features;
 mod fidelity;
+pub mod held;
 pub mod host;
+pub mod schemas;
 pub mod served;
 pub mod serving;
 pub mod store;

@@ -23,17 +23,21 @@ pub struct Serving {
 /// What is to be done with a window.
 #[derive(Clone)]
 pub enum Answer {
-    /// Score it with this model, and judge the score by this policy.
-    Score {
-        /// The policy.
-        policy: Policy,
-        /// The model.
-        model: Arc<Served>,
-    },
+    /// Score it.
+    Score(Assignment),
     /// Keep it, and ask again when view or table have changed.
     Wait(Wait),
     /// Leave it.
     Leave(Leave),
+}
+
+/// By what a window is scored and judged.
+#[derive(Clone)]
+pub struct Assignment {
+    /// The policy that judges the score.
+    pub policy: Policy,
+    /// The model that gives it.
+    pub model: Arc<Served>,
 }
 
 /// Why a window can neither be scored nor left yet.
@@ -118,7 +122,7 @@ fn answer(view: &View, table: &Table<Served>, mandate: &B32, schema: &B32) -> An
     match table.get(&policy.model.id) {
         // The registry's word on the schema is the voters'; the package's own is what scores.
         Some(model) if model.schema != *schema => Answer::Leave(Leave::OtherSchema),
-        Some(model) => Answer::Score { policy: *policy, model: model.clone() },
+        Some(model) => Answer::Score(Assignment { policy: *policy, model: model.clone() }),
         None => Answer::Wait(Wait::NotReady),
     }
 }
