@@ -91,7 +91,7 @@ impl Scene {
         let other = Anvil::start(&tools, &dir.path().join("other"), now_s() - 1_000).await.unwrap();
         let chain = Chain::connect(anvil.url(), &[], PATIENCE).await.unwrap();
         let elsewhere = Chain::connect(other.url(), &[], PATIENCE).await.unwrap();
-        elsewhere.provider.anvil_mine(Some(50), None).await.unwrap();
+        elsewhere.provider.anvil_mine(Some(100), None).await.unwrap();
         let owner = chain.provider.get_accounts().await.unwrap()[0];
         let deployment = deploy(&chain, owner).await;
         let gate = Arc::new(Gate {
