@@ -1,14 +1,20 @@
 //! The command line: every flag with its default and its environment variable. The one place that reads either.
 
+pub mod broker;
 pub mod device;
 pub mod gov;
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use broker::{AccessArgs, BrokerArgs, ReplicaArgs};
 use device::{ProofDevice, ScoringDevice};
+
+use crate::shadow::ShadowSettings;
 
 /// Agents that watch patients' streams, alert at once, prove every score and trigger approved care.
 #[derive(Debug, Parser)]
@@ -210,6 +216,12 @@ pub struct Connect {
     /// Address of a NATS server with JetStream.
     #[arg(long, env = "HYGEIA_NATS", default_value = "nats://127.0.0.1:4222")]
     pub nats: String,
+    /// How the network is kept on the broker.
+    #[command(flatten)]
+    pub broker: BrokerArgs,
+    /// How replicas of a role share its partitions.
+    #[command(flatten)]
+    pub replica: ReplicaArgs,
     /// JSON-RPC address of the chain.
     #[arg(long, env = "HYGEIA_CHAIN", default_value = "http://127.0.0.1:8545")]
     pub chain: String,
@@ -258,10 +270,41 @@ pub struct SentinelArgs {
     /// gRPC address of a Qdrant server: alerts then carry the nearest earlier cases.
     #[arg(long, env = "HYGEIA_QDRANT")]
     pub qdrant: Option<String>,
+    /// Alerts that one patient may raise in a minute. What is held back is counted and kept in the ledger; an escalation is
+    /// never held back. A restart begins the count anew.
+    #[arg(long, env = "HYGEIA_ALERTS_PER_PATIENT", default_value = "6")]
+    pub alerts_per_patient: NonZeroU32,
+    /// Alerts that the ward may get in a minute: more than a person can answer is noise.
+    #[arg(long, env = "HYGEIA_ALERTS_PER_WARD", default_value = "600")]
+    pub alerts_per_ward: NonZeroU32,
+    /// Alerts that one care policy may raise in a minute.
+    #[arg(long, env = "HYGEIA_ALERTS_PER_POLICY", default_value = "600")]
+    pub alerts_per_policy: NonZeroU32,
+    /// A candidate to score the same windows beside the approved model: the content hash of a published package (hex), or the
+    /// folder of one. It never alerts; what would have been different is published for those who will vote.
+    #[arg(long, env = "HYGEIA_SHADOW")]
+    pub shadow: Option<String>,
+    /// Score from which the candidate would call; that of its card for the ward's alert budget when absent.
+    #[arg(long, env = "HYGEIA_SHADOW_THRESHOLD", requires = "shadow", allow_negative_numbers = true)]
+    pub shadow_threshold: Option<i64>,
+    /// Seconds between two published comparisons; the last one comes when the sentinel ends.
+    #[arg(long, env = "HYGEIA_SHADOW_EVERY_S", default_value = "3600")]
+    pub shadow_every_s: NonZeroU32,
     /// Where windows are scored: `cpu`, or `cuda`, `cuda:0`, `cuda:1`… in a binary that `cargo xtask cuda` built. The scores are
     /// the same.
     #[arg(long, env = "HYGEIA_SCORING_DEVICE", default_value = "cpu", value_parser = device::scoring_device)]
     pub scoring_device: ScoringDevice,
+}
+
+impl SentinelArgs {
+    /// What runs beside the approved models, if anything does.
+    pub fn shadow(&self) -> Option<ShadowSettings> {
+        Some(ShadowSettings {
+            candidate: self.shadow.clone()?,
+            threshold: self.shadow_threshold,
+            every: Duration::from_secs(u64::from(self.shadow_every_s.get())),
+        })
+    }
 }
 
 /// What the circuits and their keys are made for and from.
@@ -476,6 +519,9 @@ pub struct ExplainArgs {
     /// Address of the NATS server whose streams hold the alert, its receipt and its settlement.
     #[arg(long, env = "HYGEIA_NATS", default_value = "nats://127.0.0.1:4222")]
     pub nats: String,
+    /// Whose streams they are.
+    #[command(flatten)]
+    pub access: AccessArgs,
 }
 
 /// How to train.

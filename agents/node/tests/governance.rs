@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use hygeia_inference::package::ModelPackage;
-use hygeia_node::bus::{Bus, OrderedReader};
+use hygeia_node::bus::Bus;
 use hygeia_node::chain::Chain;
 use hygeia_node::chain::registry::{CONFIRMATIONS, Registries};
 use hygeia_node::clock::now_s;
@@ -71,11 +71,12 @@ async fn a_second_model_comes_and_is_suspended_while_hours_go_on() {
         movers.len() == MOVERS && lines.iter().filter(|l| l.model == by_second).count() > MOVERS * 4
     };
     until("the second model scores every patient who went over", scored_by_second).await;
-    let hours = ward.pause().await;
-    let due = |number: usize| due_windows(&mandates[&number], hours);
+    ward.pause().await;
+    let due = due_windows(&network.bus).await;
+    assert!(due.values().all(|ends| ends.len() > 10), "many hours are due");
     until("every hour is scored", async || {
         let scored = ends(&lines(&network.bus).await, &mandates);
-        (0..PATIENTS).all(|number| scored[&number].len() >= due(number).len())
+        (0..PATIENTS).all(|number| scored[&number].len() >= due[&number].len())
     })
     .await;
     let all = lines(&network.bus).await;
@@ -91,15 +92,15 @@ async fn a_second_model_comes_and_is_suspended_while_hours_go_on() {
             scored.push(line.end);
         }
         scored.sort_unstable();
-        assert_eq!(scored, due(*number), "patient {number}: every hour once, across the swap");
+        assert_eq!(scored, due[number], "patient {number}: every hour once, across the swap");
     }
 
     // Alerts of the new model are proved with its keys, which were opened meanwhile.
-    let alerts: Vec<Alert> = decoded(&network.bus, Stream::Alerts).await;
+    let alerts: Vec<Alert> = support::decoded(&network.bus, Stream::Alerts).await;
     let of_second: BTreeSet<B32> = alerts.iter().filter(|a| a.model == by_second).map(|a| a.alert_id).collect();
     assert!(of_second.len() >= MOVERS, "each new consent's first window alerts");
     until("they are proved", async || {
-        let receipts: Vec<Receipt> = decoded(&network.bus, Stream::Receipts).await;
+        let receipts: Vec<Receipt> = support::decoded(&network.bus, Stream::Receipts).await;
         of_second.iter().all(|id| receipts.iter().any(|receipt| receipt.alert_id == *id))
     })
     .await;
@@ -107,8 +108,7 @@ async fn a_second_model_comes_and_is_suspended_while_hours_go_on() {
     // Suspended: once it is seen, nothing more is scored by it; the other model goes on.
     let stop = CancellationToken::new();
     let chain = Chain::connect(network.anvil.url(), &[], PATIENCE).await.unwrap();
-    let registries =
-        Registries::watch(chain, network.deployment.clone(), CONFIRMATIONS, stop.clone()).await.unwrap();
+    let registries = Registries::watch(chain, network.deployment.clone(), CONFIRMATIONS, stop.clone()).await.unwrap();
     assert_eq!(registries.view().live_policies().count(), 2);
     let call = alloy::sol_types::SolCall::abi_encode(&suspendModelCall { modelId: model });
     let registry = network.deployment.model_registry;
@@ -119,7 +119,7 @@ async fn a_second_model_comes_and_is_suspended_while_hours_go_on() {
     ward.resume();
     let movers: BTreeSet<B32> = (0..MOVERS).map(|number| mandates[&number][1]).collect();
     let windows_of = async |stream_from: usize| {
-        let windows: Vec<AttestedWindow> = decoded(&network.bus, Stream::Windows).await;
+        let windows: Vec<AttestedWindow> = support::decoded(&network.bus, Stream::Windows).await;
         windows.into_iter().filter(|w| movers.contains(&w.mandate)).skip(stream_from).count()
     };
     let attested = windows_of(0).await;
@@ -133,7 +133,7 @@ async fn a_second_model_comes_and_is_suspended_while_hours_go_on() {
     // The roles look twice a second, so a few hours may have come before theirs; from the first hour that was left on none
     // is scored.
     let scored: BTreeSet<B32> = lines(&network.bus).await.iter().map(|line| line.window_id).collect();
-    let windows: Vec<AttestedWindow> = decoded(&network.bus, Stream::Windows).await;
+    let windows: Vec<AttestedWindow> = support::decoded(&network.bus, Stream::Windows).await;
     let after = windows.iter().filter(|w| movers.contains(&w.mandate)).skip(attested);
     let is_scored: Vec<bool> = after.map(|window| scored.contains(&window.window_id)).collect();
     let first_left = is_scored.iter().position(|scored| !scored).expect("the suspension is seen");
@@ -150,10 +150,13 @@ fn patient(number: usize) -> PatientId {
     PatientId::new(&format!("governed-{number}")).unwrap()
 }
 
-/// The ends of all windows that so many hours close.
-fn due_windows(_mandates: &[B32], hours: u64) -> Vec<u64> {
-    let begin = begin_s();
-    (1..hours).map(|hour| (begin / 3_600 + hour) * 3_600).collect()
+/// The ends of the windows that the stored observations close, for each patient, by the pure state machine.
+async fn due_windows(bus: &Bus) -> BTreeMap<usize, Vec<u64>> {
+    let tag = |number: usize| B32::new([u8::try_from(number).unwrap(); 32]);
+    let tags = (0..PATIENTS).map(|number| (patient(number), tag(number))).collect();
+    let windows = support::expected_windows(&support::read_all(bus, Stream::Observations).await, &tags);
+    let of = |number| windows.iter().filter(|(mandate, _)| *mandate == tag(number)).map(|(_, end)| *end).collect();
+    (0..PATIENTS).map(|number| (number, of(number))).collect()
 }
 
 /// Fixed for the process: the ward and what is expected of it begin at the same moment.
@@ -194,13 +197,11 @@ impl Ward {
         Self { paused, published, stop, task }
     }
 
-    /// Stands still; how many hours were published.
-    async fn pause(&self) -> u64 {
+    /// Stands still once the hour at hand is stored.
+    async fn pause(&self) {
         self.paused.store(1, Ordering::SeqCst);
         until("the ward stands still", async || self.paused.load(Ordering::SeqCst) == 2).await;
-        let hours = self.published.load(Ordering::SeqCst);
-        assert!(hours < HOURS, "the ward ran out of hours");
-        hours
+        assert!(self.published.load(Ordering::SeqCst) < HOURS, "the ward ran out of hours");
     }
 
     fn resume(&self) {
@@ -231,24 +232,7 @@ fn ends(lines: &[ScoredWindow], mandates: &BTreeMap<usize, Vec<B32>>) -> BTreeMa
 }
 
 async fn lines(bus: &Bus) -> Vec<ScoredWindow> {
-    decoded(bus, Stream::Ledger).await
-}
-
-async fn decoded<T: Message>(bus: &Bus, stream: Stream) -> Vec<T> {
-    let (_, last) = bus.stream_state(stream).await.unwrap();
-    let mut messages = Vec::new();
-    if last == 0 {
-        return messages;
-    }
-    let filter = vec![stream.filter().to_owned()];
-    let mut reader = OrderedReader::open(bus, stream, filter, 1).await.unwrap();
-    while let Some(entry) = reader.next_within(Duration::from_millis(300)).await.unwrap() {
-        messages.push(T::decode(&entry.payload).unwrap());
-        if entry.sequence >= last {
-            break;
-        }
-    }
-    messages
+    support::decoded(bus, Stream::Ledger).await
 }
 
 async fn until(what: &str, holds: impl AsyncFn() -> bool) {

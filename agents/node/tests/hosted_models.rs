@@ -14,11 +14,12 @@ use hygeia_inference::schema::ClinicalState;
 use hygeia_node::alarm::triage_policy;
 use hygeia_node::bus::Bus;
 use hygeia_node::demo::processes::NatsServer;
-use hygeia_node::models::host::Host;
+use hygeia_node::models::host::{Host, RoleMetrics};
 use hygeia_node::models::served::Served;
 use hygeia_node::models::serving::{Answer, Assignment, Leave, Serving, Wait};
 use hygeia_node::models::store::ModelStore;
 use hygeia_node::shadow::{Shadow, ShadowSettings, report};
+use hygeia_node::telemetry::Metrics;
 use hygeia_protocol::bytes::B32;
 use hygeia_protocol::message::{Address, AttestedWindow, ClinicalSummary, Salt, Signature, V1};
 use hygeia_protocol::registry::{Model, Policy};
@@ -48,8 +49,9 @@ impl Broker {
 }
 
 fn host(scene: &Scene, store: &ModelStore, stop: &CancellationToken) -> Host<Served> {
+    let metrics = RoleMetrics { metrics: Metrics::default(), role: "test" };
     let warm_up = |_: Model, package: Arc<ModelPackage>| async move { Ok(Served::warm_up(package, &Device::Cpu)?) };
-    Host::start(scene.registries(), store.clone(), warm_up, stop.clone())
+    Host::start(scene.registries(), store.clone(), warm_up, metrics, stop.clone())
 }
 
 async fn until(host: &Host<Served>, what: &str, holds: impl Fn(&dyn Fn(&B32) -> bool) -> bool) {
@@ -222,7 +224,7 @@ async fn a_comparison_equals_one_made_afterwards() {
     for (named, half) in [(hash.to_hex(), halves.0), (folder.display().to_string(), halves.1)] {
         let settings =
             ShadowSettings { candidate: named, threshold: Some(threshold + 100), every: Duration::from_secs(3_600) };
-        let shadow = Shadow::start(&broker.bus, &broker.store, &settings).await.unwrap();
+        let shadow = Shadow::start(&broker.bus, &broker.store, &settings, Metrics::default()).await.unwrap();
         let mut pieces = Tally::new(triage_policy(threshold, policy.cool_down_s), own);
         for window in half {
             let approved = opinion(approved, &window.features);

@@ -33,19 +33,24 @@ pub enum Found {
 impl Bus {
     /// Opens a bucket of objects, creating it when absent.
     pub async fn objects(&self, name: &str) -> Result<Objects, BusError> {
-        let config = object_store::Config { bucket: name.to_owned(), storage: StorageType::File, ..Default::default() };
-        let error = |source: Box<dyn std::error::Error + Send + Sync>| BusError::Objects {
-            bucket: name.to_owned(),
-            operation: "open",
-            source,
-        };
-        // Asked for first: an update that changes nothing would still be one more write for each role that starts.
-        if let Ok(store) = self.jetstream.get_object_store(name).await {
-            return Ok(Objects { bucket: name.to_owned(), store });
+        let bucket = self.names.bucket(name);
+        // Asked for first: creating fails where another role has just done it.
+        if let Ok(store) = self.jetstream.get_object_store(&bucket).await {
+            return Ok(Objects { bucket, store });
         }
-        let created = self.jetstream.create_object_store(config).await;
-        let store = created.map_err(|source| error(Box::new(source)))?;
-        Ok(Objects { bucket: name.to_owned(), store })
+        let config = object_store::Config {
+            bucket: bucket.clone(),
+            storage: StorageType::File,
+            num_replicas: usize::from(self.replicas.get()),
+            ..Default::default()
+        };
+        match self.jetstream.create_object_store(config).await {
+            Ok(store) => Ok(Objects { bucket, store }),
+            Err(first) => match self.jetstream.get_object_store(&bucket).await {
+                Ok(store) => Ok(Objects { bucket, store }),
+                Err(_) => Err(BusError::Objects { bucket, operation: "open", source: Box::new(first) }),
+            },
+        }
     }
 }
 

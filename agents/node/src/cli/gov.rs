@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use alloy::primitives::{Address, B256, U256};
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::broker::AccessArgs;
 use super::{CircuitArgs, EngineKind, EzklArgs};
 
 /// Environment variable with a signer's private key. No flag: what is given as one stands in the list of processes.
@@ -148,7 +149,7 @@ pub enum GovCommand {
         model: PathBuf,
         /// The broker.
         #[command(flatten)]
-        broker: BrokerArgs,
+        broker: BusArgs,
     },
     /// Add up what sentinels with --shadow published about a candidate, for those who will vote.
     ///
@@ -168,7 +169,7 @@ pub enum GovCommand {
         out: PathBuf,
         /// The broker.
         #[command(flatten)]
-        broker: BrokerArgs,
+        broker: BusArgs,
     },
     /// Register an agent in the chain's identity registry (ERC-8004). It is the signer's, and its wallet is the signer's
     /// address.
@@ -213,12 +214,15 @@ pub enum GovCommand {
     },
 }
 
-/// Which broker.
+/// Which broker, and whose streams on it.
 #[derive(Debug, Clone, Args)]
-pub struct BrokerArgs {
+pub struct BusArgs {
     /// Address of a NATS server with JetStream.
     #[arg(long, env = "HYGEIA_NATS", default_value = "nats://127.0.0.1:4222")]
     pub nats: String,
+    /// Whose streams they are.
+    #[command(flatten)]
+    pub access: AccessArgs,
 }
 
 /// Which contracts on which chain.

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::store::{ModelStore, StoreError};
 use crate::chain::registry::Registries;
+use crate::telemetry::{Gauge, Metrics};
 
 /// Models made ready at a time at most. A network has one or two; this bounds what a vote gone wrong could load.
 pub const MODELS_MAX: usize = 16;
@@ -74,6 +75,15 @@ impl<T> Table<T> {
     }
 }
 
+/// Where a host counts, and for which role.
+#[derive(Clone)]
+pub struct RoleMetrics {
+    /// The process's counters.
+    pub metrics: Metrics,
+    /// The role's name.
+    pub role: &'static str,
+}
+
 /// Keeps the table.
 pub struct Host<T> {
     // Written when a model gets ready or goes, read with every window. Closed when the site stops.
@@ -90,7 +100,13 @@ impl<T> Clone for Host<T> {
 impl<T: Send + Sync + 'static> Host<T> {
     /// Follows the registries until `stop`, turning each model that they approve into a `T` by `warm_up`. One at a time:
     /// making ready takes the processor from those that serve.
-    pub fn start<F, Ready>(registries: Registries, store: ModelStore, warm_up: F, stop: CancellationToken) -> Self
+    pub fn start<F, Ready>(
+        registries: Registries,
+        store: ModelStore,
+        warm_up: F,
+        metrics: RoleMetrics,
+        stop: CancellationToken,
+    ) -> Self
     where
         F: Fn(Model, Arc<ModelPackage>) -> Ready + Send + Sync + 'static,
         Ready: Future<Output = Result<T>> + Send,
@@ -98,7 +114,7 @@ impl<T: Send + Sync + 'static> Host<T> {
         let (publish, table) = watch::channel(Arc::new(Table::default()));
         let host = Self { table, registries: registries.clone() };
         tokio::spawn(async move {
-            let worker = Worker { store, warm_up, publish, retries: BTreeMap::new() };
+            let worker = Worker { store, warm_up, publish, metrics, retries: BTreeMap::new() };
             let mut views = registries.changes();
             stop.run_until_cancelled(worker.run(&mut views)).await;
         });
@@ -166,6 +182,7 @@ struct Worker<T, F> {
     store: ModelStore,
     warm_up: F,
     publish: watch::Sender<Arc<Table<T>>>,
+    metrics: RoleMetrics,
     retries: BTreeMap<B32, Retry>,
 }
 
@@ -247,6 +264,7 @@ where
     fn change(&self, change: impl FnOnce(&mut Table<T>)) {
         let mut table = Table::clone(&self.publish.borrow());
         change(&mut table);
+        self.metrics.metrics.set_to(Gauge::ModelsLive, self.metrics.role, table.len() as f64);
         self.publish.send_replace(Arc::new(table));
     }
 }

@@ -14,7 +14,7 @@ use hygeia_protocol::bytes::B32;
 use hygeia_protocol::registry::Model;
 use tokio_util::sync::CancellationToken;
 
-use super::host::Host;
+use super::host::{Host, RoleMetrics};
 use super::store::ModelStore;
 use crate::chain::registry::Registries;
 
@@ -43,12 +43,13 @@ impl Schemas {
         registries: Registries,
         store: ModelStore,
         patience: Duration,
+        metrics: RoleMetrics,
         stop: CancellationToken,
     ) -> Self {
         let read = |_: Model, package: Arc<ModelPackage>| async move {
             Ok(KnownSchema { hash: package.schema().hash(), schema: package.schema().clone() })
         };
-        let host = Host::start(registries.clone(), store, read, stop);
+        let host = Host::start(registries.clone(), store, read, metrics, stop);
         host.settled(patience).await;
         Self { registries, host }
     }

@@ -35,7 +35,7 @@ pub enum WarmUpError {
 /// A model ready to score.
 pub struct Served {
     /// The package.
-    pub package: Arc<ModelPackage>,
+    pub model: Arc<ModelPackage>,
     /// Its content hash; hashed once, asked for with every window.
     pub hash: B32,
     /// Hash of its feature schema, likewise.
@@ -49,17 +49,17 @@ pub struct Served {
 impl Served {
     /// Builds the engine of a package on a device and lets it score windows whose scores the integer reference gives.
     /// Blocks for milliseconds.
-    pub fn warm_up(package: Arc<ModelPackage>, device: &Device) -> Result<Self, WarmUpError> {
-        let engine = ServingEngine::new(package.network(), device)?;
+    pub fn warm_up(model: Arc<ModelPackage>, device: &Device) -> Result<Self, WarmUpError> {
+        let engine = ServingEngine::new(model.network(), device)?;
         let engine_name = engine.name();
-        let trials = trials(package.network());
+        let trials = trials(model.network());
         for (trial, (row, score)) in trials.iter().zip(engine.score_batch(&trials)?).enumerate() {
-            if package.network().score(row)? != score {
+            if model.network().score(row)? != score {
                 return Err(WarmUpError::Differs { engine: engine_name, trial });
             }
         }
-        let (hash, schema) = (B32::new(package.hash()), B32::new(package.schema().hash()));
-        Ok(Self { package, hash, schema, engine, engine_name })
+        let (hash, schema) = (B32::new(model.hash()), B32::new(model.schema().hash()));
+        Ok(Self { model, hash, schema, engine, engine_name })
     }
 }
 

@@ -95,6 +95,15 @@ impl Serving {
         answer(&self.registries.view(), &self.host.table(), mandate, schema)
     }
 
+    /// By what a window under this mandate is scored where it was scored before, whatever governance says by now: to make
+    /// state anew from what is in the ledger.
+    pub fn scored_before(&self, mandate: &B32, schema: &B32) -> Option<Assignment> {
+        let (view, table) = (self.registries.view(), self.host.table());
+        let policy = *view.policy_of(mandate)?;
+        let model = table.get(&policy.model.id).filter(|model| model.schema == *schema)?.clone();
+        Some(Assignment { policy, model })
+    }
+
     /// The models that are made ready.
     pub fn host(&self) -> &Host<Served> {
         &self.host

@@ -91,8 +91,8 @@ impl Comparing {
 
     /// What the candidate says; nothing where the features are none of its schema's.
     fn opinion(&self, features: &[i32]) -> Option<Opinion> {
-        let evaluation = self.candidate.package.network().evaluate(features).ok()?;
-        let familiarity = self.candidate.package.guard().judge(features, &evaluation.activations);
+        let evaluation = self.candidate.model.network().evaluate(features).ok()?;
+        let familiarity = self.candidate.model.guard().judge(features, &evaluation.activations);
         Some(Opinion { score: evaluation.score, is_outside: !familiarity.is_inside() })
     }
 

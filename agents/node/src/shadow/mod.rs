@@ -31,6 +31,7 @@ use crate::clock::now_ms;
 use crate::models;
 use crate::models::served::Served;
 use crate::models::store::ModelStore;
+use crate::telemetry::{Counter, Metrics};
 use compare::{Comparing, Offered};
 
 /// Windows that wait for the candidate at most: some seconds of a busy network's, in less than 2 MB.
@@ -58,11 +59,12 @@ pub struct Shadow {
     published: tokio::task::JoinHandle<()>,
     /// Hash of the candidate's schema: other windows are not offered.
     schema: B32,
+    metrics: Metrics,
 }
 
 impl Shadow {
     /// Fetches the candidate, warms it up, and starts.
-    pub async fn start(bus: &Bus, store: &ModelStore, settings: &ShadowSettings) -> Result<Self> {
+    pub async fn start(bus: &Bus, store: &ModelStore, settings: &ShadowSettings, metrics: Metrics) -> Result<Self> {
         let package = candidate(store, &settings.candidate).await?;
         let threshold = match settings.threshold {
             Some(threshold) => threshold,
@@ -86,7 +88,7 @@ impl Shadow {
             .name("shadow".to_owned())
             .spawn(move || comparing.run(&offered, &lost, |report| drop(reports.blocking_send(report))))?;
         let published = tokio::spawn(publish(bus.clone(), to_publish));
-        Ok(Self { offers, dropped, published, schema })
+        Ok(Self { offers, dropped, published, schema, metrics })
     }
 
     /// Offers a window with what the approved model said of it. Never waits.
@@ -103,6 +105,7 @@ impl Shadow {
         };
         if let Err(TrySendError::Full(_)) = self.offers.try_send(offered) {
             self.dropped.fetch_add(1, Ordering::Relaxed);
+            self.metrics.count(Counter::ShadowDropped, "");
         }
     }
 

@@ -3,6 +3,8 @@
 
 mod audit;
 mod chain;
+mod charts;
+mod lease;
 mod message;
 mod observation;
 mod registry;
@@ -10,4 +12,6 @@ mod shadow;
 mod subject;
 mod submission;
 mod triage;
+mod triage_pack;
 mod window;
+mod window_pack;

@@ -109,7 +109,7 @@ fn engines(
         let (settings, ezkl) = (settings.clone(), ezkl.clone());
         async move { ApprovedEngine::open((&model).into(), package, &settings, &ezkl, chain_id).await }
     };
-    Host::start(registries.clone(), store, open, site.stop.clone())
+    Host::start(registries.clone(), store, open, site.metrics_of(QUEUE), site.stop.clone())
 }
 
 /// Audits every model of this project's own proof system, each from when its engine is ready. What a model scored before

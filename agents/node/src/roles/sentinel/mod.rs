@@ -1,0 +1,119 @@
+//! Hops 4 and 5: from attested windows to scores, and from scores to alerts.
+//!
+//! The partitions' tasks hand their windows to one scoring task, which takes what waits at a time. Triage decides per
+//! mandate and policy; an alert goes out as soon as it is decided, then the request for its proof, then the ledger's line.
+
+mod alert;
+mod limits;
+mod mandates;
+mod memories;
+mod scoring;
+mod work;
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use candle_core::Device;
+use hygeia_protocol::registry::Model;
+use hygeia_protocol::subject::{self, Partition, Stream};
+
+use super::{Site, patience};
+use crate::chain::registry::Registries;
+use crate::cli::SentinelArgs;
+use crate::cli::device::ScoringDevice;
+use crate::models;
+use crate::models::host::Host;
+use crate::models::served::Served;
+use crate::models::serving::Serving;
+use crate::models::store::ModelStore;
+use crate::partition::{self, Role};
+use crate::shadow::Shadow;
+use limits::AlertLimits;
+use memories::Memories;
+use scoring::Scorer;
+
+pub use work::SentinelWork;
+
+/// Runs the sentinel until the site stops.
+pub async fn run(site: Site, args: SentinelArgs) -> Result<()> {
+    let device = scoring_device(args.scoring_device)?;
+    let chain = site.chain(None).await?;
+    let (registries, store) = models::follow(&site, chain).await?;
+    let host = warm_models(&site, &registries, &store, device);
+    let models = host.first_ready(patience(&site.connect)).await?;
+    tracing::info!(models, "sentinel runs what is approved");
+    let shadow = match args.shadow() {
+        Some(settings) => Some(Shadow::start(&site.bus, &store, &settings, site.metrics.clone()).await?),
+        None => None,
+    };
+    let sentinel = Arc::new(Sentinel {
+        memories: Memories::new(args.qdrant.clone()),
+        limits: AlertLimits::new(&args),
+        ward: args.ward,
+        scorer: Scorer::start(),
+        serving: Serving::new(registries, host),
+        shadow,
+        site: site.clone(),
+    });
+    let ended = partition::run(site.replica(), sentinel.clone()).await;
+    // Nobody offers anything any more: the last comparison can be published.
+    if let Some(shadow) = Arc::into_inner(sentinel).and_then(|sentinel| sentinel.shadow) {
+        shadow.finish().await;
+    }
+    ended
+}
+
+/// Models on the device that scores, each made ready as soon as its approval is seen.
+fn warm_models(site: &Site, registries: &Registries, store: &ModelStore, device: Device) -> Host<Served> {
+    let warm_up = move |_: Model, package| {
+        let device = device.clone();
+        async move { Ok(tokio::task::spawn_blocking(move || Served::warm_up(package, &device)).await??) }
+    };
+    Host::start(registries.clone(), store.clone(), warm_up, site.metrics_of(Sentinel::NAME), site.stop.clone())
+}
+
+/// The device that windows are scored on. One that was asked for and is not there ends the role: an operator who pays for a
+/// GPU wants to know.
+fn scoring_device(device: ScoringDevice) -> Result<Device> {
+    match device {
+        ScoringDevice::Cpu => Ok(Device::Cpu),
+        ScoringDevice::Cuda(ordinal) => Device::new_cuda(ordinal).with_context(|| {
+            format!("CUDA device {ordinal} cannot score: it is not there, or this binary was not built by `cargo xtask cuda`")
+        }),
+    }
+}
+
+/// What the partitions of one sentinel share.
+pub struct Sentinel {
+    site: Site,
+    ward: String,
+    serving: Serving,
+    scorer: Scorer,
+    memories: Memories,
+    shadow: Option<Shadow>,
+    limits: AlertLimits,
+}
+
+/// The role, as its partitions' tasks see it.
+impl Role for Sentinel {
+    const NAME: &'static str = "sentinel";
+    const INPUT: Stream = Stream::Windows;
+    const OUTPUTS: &'static [Stream] = &[Stream::Alerts, Stream::ProofRequests, Stream::Ledger];
+    type Work = SentinelWork;
+
+    fn input(partition: Partition) -> String {
+        subject::window(partition)
+    }
+
+    fn output(stream: Stream, partition: Partition) -> String {
+        match stream {
+            Stream::Alerts => subject::alert(partition),
+            Stream::Ledger => subject::ledger(partition),
+            other => other.filter().to_owned(),
+        }
+    }
+
+    fn work(self: &Arc<Self>, partition: Partition) -> SentinelWork {
+        SentinelWork::new(self.clone(), partition)
+    }
+}

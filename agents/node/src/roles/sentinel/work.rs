@@ -1,0 +1,292 @@
+//! One partition of the sentinel: attested windows in; alerts, proof requests and the ledger's lines out.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use hygeia_protocol::message::{AttestedWindow, Message};
+use hygeia_protocol::registry::{Policy, View};
+use hygeia_protocol::shadow::Opinion;
+use hygeia_protocol::subject::Partition;
+use hygeia_protocol::time::Timestamp;
+use hygeia_protocol::triage::TriageOutcome;
+use tokio::sync::watch;
+
+use super::Sentinel;
+use super::alert::{AlertTerms, ledger_id};
+use super::mandates::Mandates;
+use super::scoring::{ScoreError, Scored};
+use crate::alarm::triage_policy;
+use crate::bus::Entry;
+use crate::models::held::Held;
+use crate::models::host::Table;
+use crate::models::served::Served;
+use crate::models::serving::{Answer, Assignment, Leave, Wait};
+use crate::partition::bytes::{Reader, Writer};
+use crate::partition::{Outbox, Work};
+use crate::telemetry::Counter;
+
+/// Layout of a partition's state.
+const VERSION: u8 = 1;
+/// How often windows that wait are looked at although nothing changed, so that none waits too long unnoticed.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// The label of a window that waited and was given up for others.
+const NO_ROOM: &str = "no_room_to_wait";
+
+/// One partition of the sentinel.
+pub struct SentinelWork {
+    pub(super) sentinel: Arc<Sentinel>,
+    pub(super) partition: Partition,
+    mandates: Mandates,
+    /// Windows whose model or approval is still to come.
+    held: Held,
+    // What governance says and which models are ready; either may set held windows free.
+    views: watch::Receiver<Arc<View>>,
+    tables: watch::Receiver<Arc<Table<Served>>>,
+}
+
+/// A window that is to be scored.
+pub(super) struct Arrived {
+    pub sequence: u64,
+    pub window: AttestedWindow,
+    pub policy: Policy,
+    pub model: Arc<Served>,
+}
+
+/// What becomes of a window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Triage(TriageOutcome),
+    /// Triage would have called, and the limits say that it would be too often.
+    RateLimited,
+}
+
+impl SentinelWork {
+    pub(super) fn new(sentinel: Arc<Sentinel>, partition: Partition) -> Self {
+        let (views, tables) = (sentinel.serving.registries().changes(), sentinel.serving.host().changes());
+        Self { sentinel, partition, mandates: Mandates::default(), held: Held::default(), views, tables }
+    }
+
+    /// Takes a window in if it is new and there is a model for it; keeps it where that model is still to come.
+    fn admit(&mut self, entry: Entry, outbox: &Outbox) -> Option<Arrived> {
+        let sequence = entry.sequence;
+        let window = match AttestedWindow::decode(&entry.payload) {
+            Ok(window) => window,
+            Err(reason) => {
+                tracing::warn!(sequence, %reason, "a message in the window stream is no window");
+                return None;
+            }
+        };
+        if !self.mandates.advance(&window.mandate, window.end) {
+            return None;
+        }
+        let answer = match self.held.holds(&window.mandate) {
+            true => Answer::Wait(Wait::NotReady),
+            false => self.answer(&window, outbox),
+        };
+        match answer {
+            Answer::Score(Assignment { policy, model }) => return Some(Arrived { sequence, window, policy, model }),
+            Answer::Leave(leave) => self.note_left(leave.label()),
+            Answer::Wait(_) => {
+                if self.held.push(sequence, window, Instant::now()).is_some() {
+                    self.note_left(NO_ROOM);
+                }
+            }
+        }
+        None
+    }
+
+    /// What is to be done with a window. One that stands in the ledger was scored before its policy was stopped: its score
+    /// is part of what the mandate's triage knows, so it is made again.
+    fn answer(&self, window: &AttestedWindow, outbox: &Outbox) -> Answer {
+        let serving = &self.sentinel.serving;
+        let answer = serving.answer(&window.mandate, &window.schema);
+        if !matches!(answer, Answer::Leave(Leave::NotLive)) {
+            return answer;
+        }
+        let before = serving.scored_before(&window.mandate, &window.schema);
+        let stands = |before: &Assignment| outbox.is_stored(&ledger_id(window, &before.model.hash));
+        before.filter(stands).map_or(answer, Answer::Score)
+    }
+
+    /// Scores windows together with whatever else waits to be scored.
+    async fn score(&self, arrived: &[Arrived]) -> Vec<Result<Scored, ScoreError>> {
+        let mut answers = Vec::with_capacity(arrived.len());
+        for Arrived { window, model, .. } in arrived {
+            answers.push(self.sentinel.scorer.ask(model.clone(), window.features.clone()).await);
+        }
+        let mut scores = Vec::with_capacity(answers.len());
+        for answer in answers {
+            scores.push(answer.await.unwrap_or(Err(ScoreError::Gone)));
+        }
+        scores
+    }
+
+    async fn score_and_decide(&mut self, arrived: Vec<Arrived>, outbox: &mut Outbox) -> Result<()> {
+        let scores = self.score(&arrived).await;
+        for (arrived, scored) in arrived.into_iter().zip(scores) {
+            match scored {
+                Ok(scored) => {
+                    if !outbox.is_silent() {
+                        self.note_scored(scored);
+                    }
+                    self.decide(arrived, scored, outbox)?;
+                }
+                Err(ScoreError::Gone) => anyhow::bail!(ScoreError::Gone),
+                // An oracle of this schema signs no such window; nobody can score or prove it.
+                Err(reason) => {
+                    tracing::warn!(window = %arrived.window.window_id, reason = %reason, "a window has no score");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Judges a score under the policy that the mandate consents to.
+    fn decide(&mut self, arrived: Arrived, scored: Scored, outbox: &mut Outbox) -> Result<()> {
+        // The line is the last that follows from a window: where it is stored, all is, and only state is rebuilt.
+        let is_done = outbox.is_stored(&ledger_id(&arrived.window, &arrived.model.hash));
+        let outcome = self.step(&arrived, scored);
+        if is_done {
+            return Ok(());
+        }
+        let arrived = Arc::new(arrived);
+        let verdict = self.verdict(outcome, &arrived);
+        if let Verdict::Triage(TriageOutcome::Alert { escalation }) = verdict {
+            self.alert(&arrived, scored, AlertTerms { policy: &arrived.policy, escalation }, outbox)?;
+        }
+        self.write_ledger(&arrived, scored, verdict.label(), outbox);
+        if let Some(shadow) = &self.sentinel.shadow {
+            let approved = Opinion { score: scored.score, is_outside: scored.outside_validated_range };
+            shadow.offer(&arrived.window, &arrived.policy, approved);
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, arrived: &Arrived, scored: Scored) -> TriageOutcome {
+        let Arrived { window, policy, .. } = arrived;
+        let rules = triage_policy(policy.threshold, policy.cool_down_s);
+        let triage = self.mandates.triage(&window.mandate, &policy.id, rules);
+        triage.step(scored.score, Timestamp::from_seconds(window.end))
+    }
+
+    /// Holds an alert back that would be too much; an escalation never.
+    fn verdict(&self, outcome: TriageOutcome, arrived: &Arrived) -> Verdict {
+        let metrics = &self.sentinel.site.metrics;
+        match outcome {
+            TriageOutcome::Alert { escalation } => {
+                match self.sentinel.limits.check(&arrived.window.mandate, &arrived.policy.id) {
+                    Err(reason) if !escalation => {
+                        metrics.count(Counter::AlertsSuppressed, reason);
+                        return Verdict::RateLimited;
+                    }
+                    Ok(()) | Err(_) => {}
+                }
+            }
+            TriageOutcome::Suppressed { .. } => metrics.count(Counter::AlertsSuppressed, outcome.label()),
+            TriageOutcome::Quiet | TriageOutcome::Cleared => {}
+        }
+        Verdict::Triage(outcome)
+    }
+
+    fn note_scored(&self, scored: Scored) {
+        let metrics = &self.sentinel.site.metrics;
+        metrics.count(Counter::WindowsScored, "");
+        if scored.outside_validated_range {
+            metrics.count(Counter::WindowsOutsideRange, "");
+        }
+    }
+
+    fn note_left(&self, why: &'static str) {
+        self.sentinel.site.metrics.count(Counter::WindowsLeft, why);
+    }
+
+    fn write_held(&self, writer: &mut Writer) {
+        writer.number(self.held.len() as u64);
+        for held in self.held.iter() {
+            writer.number(held.sequence);
+            writer.bytes(&held.window.encode());
+        }
+    }
+
+    fn read(state: &[u8]) -> Option<(Mandates, Held)> {
+        let mut reader = Reader::new(state, VERSION)?;
+        let mandates = Mandates::read(reader.bytes()?)?;
+        let mut held = Held::default();
+        for _ in 0..reader.number()? {
+            let (sequence, window) = (reader.number()?, AttestedWindow::decode(reader.bytes()?).ok()?);
+            held.push(sequence, window, Instant::now());
+        }
+        reader.is_at_end().then_some((mandates, held))
+    }
+}
+
+impl Work for SentinelWork {
+    /// As many as are scored in one pass.
+    const BATCH_MAX: usize = 64;
+
+    fn restore(&mut self, state: &[u8]) -> bool {
+        let Some((mandates, held)) = Self::read(state) else { return false };
+        (self.mandates, self.held) = (mandates, held);
+        // What is held is looked at as soon as the partition is current.
+        self.views.mark_changed();
+        true
+    }
+
+    fn snapshot(&mut self) -> Vec<u8> {
+        let mut writer = Writer::new(VERSION);
+        writer.bytes(&self.mandates.write());
+        self.write_held(&mut writer);
+        writer.finish()
+    }
+
+    async fn handle(&mut self, inputs: Vec<Entry>, outbox: &mut Outbox) -> Result<()> {
+        let mut arrived = Vec::with_capacity(inputs.len());
+        for entry in inputs {
+            arrived.extend(self.admit(entry, outbox));
+        }
+        self.score_and_decide(arrived, outbox).await
+    }
+
+    fn has_put_by(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    async fn woken(&mut self) {
+        if self.held.is_empty() {
+            return std::future::pending().await;
+        }
+        let (views, tables) = (&mut self.views, &mut self.tables);
+        tokio::select! {
+            Ok(()) = views.changed() => {}
+            Ok(()) = tables.changed() => {}
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+        }
+    }
+
+    async fn resume(&mut self, outbox: &mut Outbox) -> Result<()> {
+        let mut held = std::mem::take(&mut self.held);
+        let released = held.release(Instant::now(), Self::BATCH_MAX, |window| self.answer(window, outbox));
+        self.held = held;
+        for why in released.left {
+            self.note_left(why.label());
+        }
+        let assigned = released.ready.into_iter();
+        let arrived = assigned.map(|(held, Assignment { policy, model })| Arrived {
+            sequence: held.sequence,
+            window: held.window,
+            policy,
+            model,
+        });
+        self.score_and_decide(arrived.collect(), outbox).await
+    }
+}
+
+impl Verdict {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Triage(outcome) => outcome.label(),
+            Self::RateLimited => "suppressed_rate_limit",
+        }
+    }
+}
