@@ -201,14 +201,16 @@ async fn standing(
     event: impl Fn(&Record) -> Option<LeaseEvent>,
 ) -> Result<Vec<LeaseEvent>, BusError> {
     let mut events = Vec::new();
-    while !is_empty {
+    if is_empty {
+        return Ok(events);
+    }
+    loop {
         let record = watch.next().await?;
         events.extend(event(&record));
         if record.before_current == 0 {
-            break;
+            return Ok(events);
         }
     }
-    Ok(events)
 }
 
 fn lease_event(role: &str, record: &Record) -> Option<LeaseEvent> {
