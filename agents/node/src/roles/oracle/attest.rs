@@ -19,9 +19,10 @@ impl Oracle {
     }
 
     /// The signed window; nothing where it is stored already, and why not where nobody could prove it.
-    pub(super) async fn window(
+    pub(super) fn window(
         &self,
         enrolment: &Enrolment,
+        schema: &KnownSchema,
         snapshot: &WindowSnapshot,
         observed_at_ms: u64,
         outbox: &Outbox,
@@ -29,12 +30,8 @@ impl Oracle {
         let Some(scheme) = self.registries.commitment_scheme(&enrolment.mandate) else {
             return Ok(Err("proof_system_unknown"));
         };
-        let schema = match self.schemas.of(&enrolment.mandate).await {
-            Ok(schema) => schema,
-            Err(why) => return Ok(Err(why)),
-        };
         // Its identity comes first: a commitment and a signature cost a thousand times as much.
-        let unsigned = self.unsigned(enrolment, &schema, snapshot, observed_at_ms);
+        let unsigned = self.unsigned(enrolment, schema, snapshot, observed_at_ms);
         if outbox.is_stored(&unsigned.message_id()) {
             return Ok(Ok(None));
         }

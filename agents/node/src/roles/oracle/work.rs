@@ -67,7 +67,10 @@ impl OracleWork {
             return Ok(());
         }
         let window = match self.consented(patient).await? {
-            Ok(enrolment) => self.oracle.window(&enrolment, &snapshot, entry.stored_at_ms, outbox).await?,
+            Ok(enrolment) => match self.oracle.schemas.of(&enrolment.mandate).await {
+                Ok(schema) => self.oracle.window(&enrolment, &schema, &snapshot, entry.stored_at_ms, outbox)?,
+                Err(why) => Err(why),
+            },
             Err(why) => Err(why),
         };
         match window {
