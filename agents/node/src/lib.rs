@@ -19,6 +19,7 @@ pub mod memory;
 pub mod models;
 pub mod partition;
 pub mod roles;
+pub mod shadow;
 pub mod telemetry;
 pub mod verifier;
 pub mod verify;

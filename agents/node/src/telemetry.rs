@@ -56,6 +56,10 @@ pub enum Counter {
     PartitionFenced,
     /// Messages read again to rebuild a partition's state; label: the role.
     ReplayedEntries,
+    /// Windows left unscored; label: why.
+    WindowsLeft,
+    /// Windows that a candidate in shadow mode did not come to.
+    ShadowDropped,
 }
 
 impl Counter {
@@ -85,6 +89,8 @@ impl Counter {
             Self::AuditsPutAside => ("hygeia_audits_put_aside_total", "Audits given up, by last error"),
             Self::TriggersAccepted => ("hygeia_triggers_accepted_total", "Care triggers accepted by the chain"),
             Self::PartitionFenced => ("hygeia_partition_fenced_total", "Partitions lost to a newer owner, by role"),
+            Self::WindowsLeft => ("hygeia_windows_left_total", "Windows left unscored, by reason"),
+            Self::ShadowDropped => ("hygeia_shadow_dropped_total", "Windows that a candidate did not come to"),
             Self::ReplayedEntries => ("hygeia_replayed_entries_total", "Messages read again to rebuild state, by role"),
             Self::TriggersRefused => ("hygeia_triggers_refused_total", "Receipts refused by the chain, by error"),
         }
@@ -104,6 +110,8 @@ pub enum Gauge {
     OutboxInFlight,
     /// Size of the last snapshot of a partition; label: the role.
     SnapshotBytes,
+    /// Approved models that are ready; label: the role.
+    ModelsLive,
 }
 
 impl Gauge {
@@ -114,6 +122,7 @@ impl Gauge {
             Self::PartitionsOwned => ("hygeia_partitions_owned", "Partitions this process owns, by role"),
             Self::OutboxInFlight => ("hygeia_outbox_in_flight", "Messages on their way to the broker, by role"),
             Self::SnapshotBytes => ("hygeia_snapshot_bytes", "Size of a partition's last snapshot, by role"),
+            Self::ModelsLive => ("hygeia_models_live", "Approved models that are ready, by role"),
         }
     }
 }

@@ -15,6 +15,8 @@ pub mod lease;
 pub mod message;
 pub mod observation;
 pub mod pack;
+pub mod registry;
+pub mod shadow;
 pub mod subject;
 pub mod submission;
 pub mod time;

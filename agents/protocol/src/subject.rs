@@ -56,6 +56,8 @@ pub enum Stream {
     Audits,
     /// What was refused, without its content.
     DeadLetters,
+    /// Candidates compared with approved models.
+    Shadow,
 }
 
 impl Partitioner {
@@ -94,7 +96,7 @@ impl fmt::Display for Partition {
 
 impl Stream {
     /// Every stream.
-    pub const ALL: [Stream; 10] = [
+    pub const ALL: [Stream; 11] = [
         Stream::Observations,
         Stream::Windows,
         Stream::Alerts,
@@ -105,6 +107,7 @@ impl Stream {
         Stream::AuditOrders,
         Stream::Audits,
         Stream::DeadLetters,
+        Stream::Shadow,
     ];
 
     /// Name of the stream on the broker.
@@ -121,6 +124,7 @@ impl Stream {
             Stream::AuditOrders => "HYGEIA_AUDIT_ORDER",
             Stream::Audits => "HYGEIA_AUDIT",
             Stream::DeadLetters => "HYGEIA_DEAD",
+            Stream::Shadow => "HYGEIA_SHADOW",
         }
     }
 
@@ -138,6 +142,7 @@ impl Stream {
             Stream::AuditOrders => "audit-order.v1.*",
             Stream::Audits => "audit.v1.*.*",
             Stream::DeadLetters => "dead.v1.*",
+            Stream::Shadow => "shadow.v1.*",
         }
     }
 
@@ -208,6 +213,12 @@ pub fn audit_flush(model: &B32) -> String {
 #[must_use]
 pub fn dead_letter(reason: &'static str) -> String {
     format!("dead.v1.{reason}")
+}
+
+/// Where comparisons of this candidate with approved models go.
+#[must_use]
+pub fn shadow(candidate: &B32) -> String {
+    format!("shadow.v1.{}", candidate.to_hex())
 }
 
 /// Where the marks of this partition's owners go, in a stream that is fenced.

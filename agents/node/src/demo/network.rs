@@ -10,7 +10,7 @@ use alloy::providers::ext::AnvilApi;
 use alloy::signers::local::PrivateKeySigner;
 use anyhow::{Context, Result};
 use hygeia_inference::package::ModelPackage;
-use hygeia_policies::{AuditBinding, MandateRegistry};
+use hygeia_policies::{AuditBinding, MandateRegistry, ModelRegistry};
 use hygeia_protocol::bytes::B32;
 use hygeia_protocol::identity::PatientId;
 use hygeia_protocol::subject::Partitioner;
@@ -243,12 +243,28 @@ impl Network {
         Ok(network)
     }
 
+    /// Holds a vote on another model whose proofs the deployed verifier takes, with a policy on it. Both identifiers.
+    pub async fn approve(&self, model: &ModelPackage, threshold: Option<i64>) -> Result<(B256, B256)> {
+        let registry = ModelRegistry::new(self.deployment.model_registry, &self.chain.provider);
+        let service = registry.serviceOf(self.model_id).call().await.map_err(ChainError::call("reading a model"))?;
+        let engine = keys::open_engine(model, &self.keys_dir, 0).await?;
+        let proposal = Proposal::new(model, &engine, service.verifier, &self.accounts, threshold, None)?;
+        let voters: Vec<Address> = self.accounts.voters.iter().map(PrivateKeySigner::address).collect();
+        let calls = proposal.approvals(&self.deployment, &self.chain);
+        governance::hold_vote(&self.chain, &self.deployment, &voters, &calls, "Approve a second model").await?;
+        Ok((proposal.model_id, proposal.policy_id()))
+    }
+
     /// Enrols a patient: a fresh mandate key, consent on chain (gas paid by the steward), a fresh salt key.
     pub async fn enrol(&mut self, patient: PatientId) -> Result<B256> {
+        self.enrol_under(patient, self.policy_id).await
+    }
+
+    /// The same, under another policy than the first. Whoever was enrolled before goes over to it.
+    pub async fn enrol_under(&mut self, patient: PatientId, policy: B256) -> Result<B256> {
         let key = MandateKey::fresh();
         let expires = governance::chain_time(&self.chain).await? + 90 * 86_400;
-        let (mandate, signature) =
-            key.grant(self.policy_id, self.accounts.oracle.address(), expires, &self.deployment)?;
+        let (mandate, signature) = key.grant(policy, self.accounts.oracle.address(), expires, &self.deployment)?;
         let registry = MandateRegistry::new(self.deployment.mandate_registry, &self.chain.provider);
         let grant = registry.grant((&mandate).into(), signature.to_vec().into());
         self.send(

@@ -4,6 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use hygeia_inference::network::{IntegerNetwork, Layer};
+use hygeia_inference::package::ModelPackage;
 use hygeia_node::bus::{Bus, Entry, OrderedReader};
 use hygeia_node::cli::EzklArgs;
 use hygeia_node::demo::network::{Network, ProvedBy, Setup};
@@ -79,6 +81,27 @@ async fn found(
         audit_windows: None,
     };
     Network::found(setup, &mut |step| eprintln!("> {step}")).await.unwrap_or_else(|error| panic!("{error:#}"))
+}
+
+/// The shipped model with one word of its card changed: another content and another hash, but the same network, so the
+/// same circuit and keys.
+pub fn another_model() -> ModelPackage {
+    let mut parts = ModelPackage::default_model().to_parts();
+    parts.card.summary.push_str(" (changed)");
+    ModelPackage::assemble(parts).unwrap()
+}
+
+/// A model over the same features whose every score is higher by so many units: what a candidate may look like.
+pub fn shifted_model(units: i64) -> ModelPackage {
+    let mut parts = ModelPackage::default_model().to_parts();
+    let mut layers = parts.network.layers().to_vec();
+    if let Some(Layer::Dense(last)) = layers.last_mut() {
+        // A score is the last sum over 2^10.
+        last.bias[0] += units << 10;
+    }
+    parts.network = IntegerNetwork::new(layers, parts.network.input_bounds().to_vec()).unwrap();
+    parts.card.network_hash = hex::encode(parts.network.hash());
+    ModelPackage::assemble(parts).unwrap()
 }
 
 /// The windows that the observations close, by the pure state machine, for enrolled patients.

@@ -7,6 +7,8 @@ mod charts;
 mod lease;
 mod message;
 mod observation;
+mod registry;
+mod shadow;
 mod subject;
 mod submission;
 mod triage;

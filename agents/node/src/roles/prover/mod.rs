@@ -8,30 +8,36 @@
 pub mod audit;
 pub mod memory;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use hygeia_protocol::message::{B32, HexBytes, Message, ProofRequest, Receipt, V1};
+use hygeia_protocol::registry::Model;
 use hygeia_protocol::subject::{self, Stream};
 use hygeia_zkml::Salt;
 use hygeia_zkml::engine::Engine;
 use thiserror::Error;
+use tokio::task::JoinSet;
 
 use self::audit::{Audits, OpenAlerts};
-use super::Site;
-use super::sentinel::wait_for_approval;
+use super::{Site, patience};
 use crate::bus::{Job, WorkQueue};
 use crate::chain::registry::{ProofSystem, Registries};
 use crate::cli::ProverArgs;
 use crate::clock::now_ms;
-use crate::engines::Engines;
+use crate::engines::ApprovedEngine;
 use crate::keys::{self, KeySettings};
 use crate::models;
+use crate::models::host::Host;
+use crate::models::store::ModelStore;
 use crate::telemetry::Counter;
 
 /// Name of the queue all provers share.
 const QUEUE: &str = "prover";
+/// Pause before a request comes again whose model's engine is not open yet.
+const ENGINE_PAUSE: Duration = Duration::from_secs(2);
 
 /// Why a request gets no proof.
 #[derive(Debug, Error)]
@@ -63,12 +69,10 @@ impl ProveError {
 
 /// Runs the prover until the site stops.
 pub async fn run(site: Site, args: ProverArgs) -> Result<()> {
-    let model = models::load(site.connect.model.as_deref())?;
     let chain = site.chain(None).await?;
     keys::allow_on(chain.chain_id, args.circuit.srs.is_none())?;
     let chain_id = chain.chain_id;
-    let registries = Registries::watch(chain, site.deployment.clone(), site.stop.clone()).await?;
-    wait_for_approval(&site, &registries, model.hash()).await?;
+    let (registries, store) = models::follow(&site, chain).await?;
 
     tracing::info!(keys = %args.keys_dir.display(), "opening the proving keys (made when absent)");
     let settings = KeySettings {
@@ -77,29 +81,72 @@ pub async fn run(site: Site, args: ProverArgs) -> Result<()> {
         circuit: args.circuit.clone(),
         placement: args.placement()?,
     };
-    let approved = registries.models_of(model.hash());
-    let engines = Engines::open(&model, &approved, &settings, &args.ezkl, chain_id).await?;
+    let engines = engines(&site, &registries, store, &args, &settings, chain_id);
+    engines.first_ready(patience(&site.connect)).await?;
     let alerts = OpenAlerts::default();
-    let is_audited = approved.iter().any(|approved| approved.proof_system == ProofSystem::Native);
-    let audits = match !args.no_audit && is_audited {
-        true => Some(Audits::new(site.clone(), model.clone(), &args, settings)?),
-        false => None,
-    };
-    let prover = Prover { engines, model_hash: model.hash(), registries, site, alerts: alerts.clone() };
+    let prover = Prover { engines: engines.clone(), registries, site: site.clone(), alerts: alerts.clone() };
     let auditing = async {
-        match audits {
-            Some(audits) => audits.run(alerts).await,
-            None => Ok(()),
+        match args.no_audit {
+            true => Ok(()),
+            false => audit_each(&site, &engines, &args, &settings, alerts).await,
         }
     };
     tokio::try_join!(prover.work(), auditing)?;
     Ok(())
 }
 
+/// Engines of all approved models, opened in the background as approvals come.
+fn engines(
+    site: &Site,
+    registries: &Registries,
+    store: ModelStore,
+    args: &ProverArgs,
+    settings: &KeySettings,
+    chain_id: u64,
+) -> Host<ApprovedEngine> {
+    let (settings, ezkl) = (settings.clone(), args.ezkl.clone());
+    let open = move |model: Model, package| {
+        let (settings, ezkl) = (settings.clone(), ezkl.clone());
+        async move { ApprovedEngine::open((&model).into(), package, &settings, &ezkl, chain_id).await }
+    };
+    Host::start(registries.clone(), store, open, site.metrics_of(QUEUE), site.stop.clone())
+}
+
+/// Audits every model of this project's own proof system, each from when its engine is ready. What a model scored before
+/// it was suspended is still to be proved, so its audits go on.
+async fn audit_each(
+    site: &Site,
+    engines: &Host<ApprovedEngine>,
+    args: &ProverArgs,
+    settings: &KeySettings,
+    alerts: OpenAlerts,
+) -> Result<()> {
+    let mut tables = engines.changes();
+    let mut audited = BTreeSet::new();
+    let mut running = JoinSet::new();
+    loop {
+        let table = tables.borrow_and_update().clone();
+        for (_, ready) in table.iter().filter(|(_, ready)| ready.model.proof_system == ProofSystem::Native) {
+            if audited.insert(ready.model.package) {
+                let audits = Audits::new(site.clone(), ready.package.clone(), args, settings.clone())?;
+                running.spawn(audits.run(alerts.clone()));
+            }
+        }
+        tokio::select! {
+            () = site.stop.cancelled() => break,
+            changed = tables.changed() => if changed.is_err() { break },
+            Some(ended) = running.join_next() => ended??,
+        }
+    }
+    while let Some(ended) = running.join_next().await {
+        ended??;
+    }
+    Ok(())
+}
+
 struct Prover {
     site: Site,
-    engines: Engines,
-    model_hash: [u8; 32],
+    engines: Host<ApprovedEngine>,
     registries: Registries,
     alerts: OpenAlerts,
 }
@@ -116,8 +163,17 @@ impl Prover {
 
     async fn handle(&self, request: ProofRequest, job: Job) -> Result<()> {
         let alert = request.alert_id;
+        let engine = match self.engine_for(&request) {
+            Ok(Some(engine)) => engine,
+            // Approved, and its keys are being opened.
+            Ok(None) => return Ok(job.later(ENGINE_PAUSE).await?),
+            Err(error) => {
+                self.failed(alert, &error);
+                return Ok(job.done().await?);
+            }
+        };
         let _open = self.alerts.begin();
-        match job.while_working(self.prove(request)).await {
+        match job.while_working(prove(request, engine)).await {
             Ok(receipt) => {
                 self.site
                     .bus
@@ -126,40 +182,39 @@ impl Prover {
                 self.site.metrics.count(Counter::ProofsPublished, "");
                 tracing::info!(%alert, prove_ms = receipt.prove_ms, "proof verified and published");
             }
-            Err(error) => {
-                self.site.metrics.count(Counter::ProofsFailed, error.label());
-                tracing::error!(%alert, kind = error.label(), "no proof for an alert: this is an incident");
-            }
+            Err(error) => self.failed(alert, &error),
         }
         Ok(job.done().await?)
     }
 
-    async fn prove(&self, request: ProofRequest) -> Result<Receipt, ProveError> {
-        let engine = self.engine_for(&request)?;
-        check(&request, engine.as_ref())?;
-        let prover = engine.clone();
-        let features = request.window.features.clone();
-        let salt = Salt::new(*request.window.salt.expose());
-        let started = Instant::now();
-        let proof = tokio::task::spawn_blocking(move || prover.prove(&features, &salt))
-            .await
-            .map_err(|e| ProveError::Engine(Box::new(e)))?
-            .map_err(|e| ProveError::Engine(Box::new(e)))?;
-        if proof.public.score != request.score {
-            return Err(ProveError::WrongScore);
-        }
-        Ok(receipt(request, engine.as_ref(), proof.bytes, started.elapsed()))
+    fn failed(&self, alert: B32, error: &ProveError) {
+        self.site.metrics.count(Counter::ProofsFailed, error.label());
+        tracing::error!(%alert, kind = error.label(), "no proof for an alert: this is an incident");
     }
 
-    /// The engine of the proof system that the policy's model is approved under.
-    fn engine_for(&self, request: &ProofRequest) -> Result<Arc<dyn Engine>, ProveError> {
-        if request.model.as_bytes() != &self.model_hash {
-            return Err(ProveError::OtherModel);
-        }
-        let policies = self.registries.policies_of(self.model_hash);
-        let policy = policies.iter().find(|policy| policy.id == request.policy).ok_or(ProveError::OtherModel)?;
-        self.engines.of(&policy.model_id).ok_or(ProveError::OtherModel)
+    /// The engine of the proof system that the policy's model is approved under; nothing while it is being opened.
+    fn engine_for(&self, request: &ProofRequest) -> Result<Option<Arc<dyn Engine>>, ProveError> {
+        let view = self.registries.view();
+        let policy = view.policy(&request.policy).filter(|policy| policy.is_live);
+        let policy = policy.filter(|policy| policy.model.package == request.model).ok_or(ProveError::OtherModel)?;
+        Ok(self.engines.table().get(&policy.model.id).map(|ready| ready.engine.clone()))
     }
+}
+
+async fn prove(request: ProofRequest, engine: Arc<dyn Engine>) -> Result<Receipt, ProveError> {
+    check(&request, engine.as_ref())?;
+    let prover = engine.clone();
+    let features = request.window.features.clone();
+    let salt = Salt::new(*request.window.salt.expose());
+    let started = Instant::now();
+    let proof = tokio::task::spawn_blocking(move || prover.prove(&features, &salt))
+        .await
+        .map_err(|e| ProveError::Engine(Box::new(e)))?
+        .map_err(|e| ProveError::Engine(Box::new(e)))?;
+    if proof.public.score != request.score {
+        return Err(ProveError::WrongScore);
+    }
+    Ok(receipt(request, engine.as_ref(), proof.bytes, started.elapsed()))
 }
 
 /// Refuses a window that does not open its commitment, before any work is done on it.

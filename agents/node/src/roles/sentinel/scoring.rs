@@ -8,7 +8,7 @@ use hygeia_inference::network::NetworkError;
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 
-use super::serving::Served;
+use crate::models::served::Served;
 
 /// Windows scored at a time at most: past this the matrix product no longer gets cheaper per window.
 const BATCH_MAX: usize = 64;
