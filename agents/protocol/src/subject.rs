@@ -56,6 +56,8 @@ pub enum Stream {
     Audits,
     /// What was refused, without its content.
     DeadLetters,
+    /// What led to money, in chains of hashes.
+    Journal,
 }
 
 impl Partitioner {
@@ -94,7 +96,7 @@ impl fmt::Display for Partition {
 
 impl Stream {
     /// Every stream.
-    pub const ALL: [Stream; 10] = [
+    pub const ALL: [Stream; 11] = [
         Stream::Observations,
         Stream::Windows,
         Stream::Alerts,
@@ -105,6 +107,7 @@ impl Stream {
         Stream::AuditOrders,
         Stream::Audits,
         Stream::DeadLetters,
+        Stream::Journal,
     ];
 
     /// Name of the stream on the broker.
@@ -121,6 +124,7 @@ impl Stream {
             Stream::AuditOrders => "HYGEIA_AUDIT_ORDER",
             Stream::Audits => "HYGEIA_AUDIT",
             Stream::DeadLetters => "HYGEIA_DEAD",
+            Stream::Journal => "HYGEIA_JOURNAL",
         }
     }
 
@@ -138,6 +142,7 @@ impl Stream {
             Stream::AuditOrders => "audit-order.v1.*",
             Stream::Audits => "audit.v1.*.*",
             Stream::DeadLetters => "dead.v1.*",
+            Stream::Journal => "journal.v1.*",
         }
     }
 }
@@ -194,6 +199,12 @@ pub fn audit_flush(model: &B32) -> String {
 #[must_use]
 pub fn dead_letter(reason: &'static str) -> String {
     format!("dead.v1.{reason}")
+}
+
+/// Where the entries of this chain of the journal go. The chain is named after the role that writes it.
+#[must_use]
+pub fn journal(chain: &'static str) -> String {
+    format!("journal.v1.{chain}")
 }
 
 /// The partition that a subject of one of the four partitioned streams names.

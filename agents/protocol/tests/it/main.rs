@@ -3,8 +3,10 @@
 
 mod audit;
 mod chain;
+mod journal;
 mod message;
 mod observation;
+mod reconcile;
 mod subject;
 mod submission;
 mod triage;
