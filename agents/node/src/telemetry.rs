@@ -52,6 +52,18 @@ pub enum Counter {
     TriggersAccepted,
     /// Receipts the chain refused; label: the contract's error.
     TriggersRefused,
+    /// Triggers given up: their time was over.
+    TriggersGivenUp,
+    /// Attempts at an alert's proof that failed and are made again; label: the error's variant.
+    ProofsRetried,
+    /// Entries of the journal; label: their kind.
+    JournalEntries,
+    /// What the reconciler found; label: the kind.
+    ReconcilerFindings,
+    /// What it set right; label: the kind.
+    ReconcilerRepairs,
+    /// Runs of the reconciler; label: `agrees`, `differs` or `failed`.
+    ReconcilerRuns,
 }
 
 impl Counter {
@@ -81,6 +93,12 @@ impl Counter {
             Self::AuditsPutAside => ("hygeia_audits_put_aside_total", "Audits given up, by last error"),
             Self::TriggersAccepted => ("hygeia_triggers_accepted_total", "Care triggers accepted by the chain"),
             Self::TriggersRefused => ("hygeia_triggers_refused_total", "Receipts refused by the chain, by error"),
+            Self::TriggersGivenUp => ("hygeia_triggers_given_up_total", "Triggers given up when their time was over"),
+            Self::ProofsRetried => ("hygeia_proofs_retried_total", "Failed attempts at an alert's proof, by error"),
+            Self::JournalEntries => ("hygeia_journal_entries_total", "Entries of the journal, by kind"),
+            Self::ReconcilerFindings => ("hygeia_reconciler_findings_total", "Findings of the reconciler, by kind"),
+            Self::ReconcilerRepairs => ("hygeia_reconciler_repairs_total", "Findings set right, by kind"),
+            Self::ReconcilerRuns => ("hygeia_reconciler_runs_total", "Runs of the reconciler, by outcome"),
         }
     }
 }
@@ -92,6 +110,14 @@ pub enum Gauge {
     AuditWindowsWaiting,
     /// Closed audit batches that no prover has taken up yet.
     AuditBatchesWaiting,
+    /// Receipts that this steward brings to the chain now.
+    StewardInFlight,
+    /// Receipts that no steward has taken up yet.
+    ReceiptsWaiting,
+    /// Transactions held back by the limit of their payer.
+    TransactionsHeldBack,
+    /// What the last run of the reconciler found and nobody has set right.
+    ReconcilerOpen,
 }
 
 impl Gauge {
@@ -99,6 +125,10 @@ impl Gauge {
         match self {
             Self::AuditWindowsWaiting => ("hygeia_audit_windows_waiting", "Scored windows in an open audit batch"),
             Self::AuditBatchesWaiting => ("hygeia_audit_batches_waiting", "Closed audit batches nobody proves yet"),
+            Self::StewardInFlight => ("hygeia_steward_in_flight", "Receipts on their way to the chain"),
+            Self::ReceiptsWaiting => ("hygeia_receipts_waiting", "Receipts that no steward has taken up yet"),
+            Self::TransactionsHeldBack => ("hygeia_transactions_held_back", "Transactions beyond their payer's limit"),
+            Self::ReconcilerOpen => ("hygeia_reconciler_open", "Findings of the last run that are left to people"),
         }
     }
 }

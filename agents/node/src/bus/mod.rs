@@ -2,6 +2,7 @@
 
 mod lookup;
 mod reader;
+mod record;
 mod work;
 
 use std::time::Duration;
@@ -13,6 +14,7 @@ use thiserror::Error;
 
 pub use lookup::Lookup;
 pub use reader::{Checkpoint, Entry, OrderedReader};
+pub use record::Revised;
 pub use work::{Job, SlowQueue, WorkQueue};
 
 /// How long JetStream remembers a `Nats-Msg-Id`. A role that comes back within this time re-publishes without a trace;
@@ -265,6 +267,8 @@ fn retention_s(name: Stream) -> u64 {
         Stream::Receipts | Stream::Settlements | Stream::Ledger => 400 * DAY_S,
         // Orders say how far the ledger is audited, so they must last as long as it does.
         Stream::AuditOrders | Stream::Audits => 400 * DAY_S,
+        // For ever: a chain without its beginning cannot be told from one that was cut off. An entry has some 400 bytes.
+        Stream::Journal => 0,
     }
 }
 
