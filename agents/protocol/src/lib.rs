@@ -14,6 +14,7 @@ pub mod identity;
 pub mod journal;
 pub mod message;
 pub mod observation;
+pub mod pack;
 pub mod reconcile;
 pub mod retry;
 pub mod subject;

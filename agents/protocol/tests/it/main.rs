@@ -3,6 +3,7 @@
 
 mod audit;
 mod chain;
+mod charts;
 mod journal;
 mod message;
 mod observation;
@@ -10,4 +11,6 @@ mod reconcile;
 mod subject;
 mod submission;
 mod triage;
+mod triage_pack;
 mod window;
+mod window_pack;
