@@ -235,6 +235,7 @@ async fn a_deep_reorg(scene: &mut Scene, file: &std::path::Path) {
 
 async fn a_cut_journal(scene: &Scene) {
     let bus = &scene.network.bus;
+    assert_eq!(said_by(scene, &["journal", "verify"]).await.0, Some(0), "every chain holds");
     assert!(journal::verify(bus).await.unwrap().iter().all(|walked| walked.outcome.is_ok()));
     let jetstream = async_nats::jetstream::new(bus.client().clone());
     let stream = jetstream.get_stream(Stream::Journal.name()).await.unwrap();
@@ -243,11 +244,28 @@ async fn a_cut_journal(scene: &Scene) {
         .iter()
         .find(|entry| matches!(JournalEntry::decode(&entry.payload).unwrap().fact, Fact::ReceiptMade { .. }));
     stream.delete_message(made.unwrap().sequence).await.unwrap();
+    let look = ["reconcile", "--look", "--json", "--grace-s", "0"];
+    for _ in 0..2 {
+        let (code, said) = said_by(scene, &look).await;
+        assert!(said.contains(r#""kind":"journal_gap""#) && said.contains(r#""done":"left""#), "{said}");
+        assert_eq!(code, Some(1), "who only looks leaves it, and says so");
+    }
     let report = scene.reconcile().await;
     assert_eq!(found(&report).iter().map(|(kind, _)| *kind).collect::<Vec<_>>(), ["journal_gap"]);
     assert_eq!(found(&scene.reconcile().await), [], "it is noted that it was missing");
     let broken = journal::verify(bus).await.unwrap().into_iter().filter(|walked| walked.outcome.is_err());
     assert_eq!(broken.map(|walked| walked.chain).collect::<Vec<_>>(), ["prover"], "and the chain stays broken");
+    let (code, said) = said_by(scene, &["journal", "verify"]).await;
+    assert!(said.contains("BROKEN the entry at 0 says that it stands at 1"), "{said}");
+    assert_eq!((code, said_by(scene, &look).await.0), (Some(1), Some(0)));
+}
+
+/// Exit code and output of a command about this network.
+async fn said_by(scene: &Scene, arguments: &[&str]) -> (Option<i32>, String) {
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_hygeia"));
+    command.args(arguments).args(["--nats", scene.network.nats.url(), "--chain", scene.network.anvil.url()]);
+    let output = command.arg("--deployment").arg(scene.network.deployment_file()).output().await.unwrap();
+    (output.status.code(), String::from_utf8(output.stdout).unwrap())
 }
 
 /// What a node says that is late, behind, ahead or untrue never becomes an outcome; when it tells the truth again, the
