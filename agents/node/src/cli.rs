@@ -3,6 +3,7 @@
 pub mod broker;
 pub mod device;
 pub mod gov;
+pub mod money;
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -148,6 +149,13 @@ pub enum Command {
     GenVerifier(GenVerifierArgs),
     /// Deploy the contracts to a chain and hand every role to governance.
     Deploy(DeployArgs),
+    /// Compare journal, broker and chain; say where they differ and set right what a machine may. Fails where they differed.
+    ///
+    /// The steward does the same every few minutes over the newest part; this reads everything.
+    Reconcile(Box<money::ReconcileArgs>),
+    /// Check the journal of everything that led to money.
+    #[command(subcommand)]
+    Journal(money::JournalCommand),
     /// Take part in governance: propose, delegate, vote, queue, execute, show; register agents.
     ///
     /// Each step says what it will do, who signs and which proposal it is about, asks the chain whether it would take it,
@@ -380,6 +388,9 @@ pub struct ProverArgs {
     /// Device memory to take at most, in MiB; all of it when absent.
     #[arg(long, env = "HYGEIA_DEVICE_MEMORY_MIB")]
     pub device_memory_mib: Option<usize>,
+    /// Seconds since an alert's request within which a failed proof is made again; then it is dead-lettered.
+    #[arg(long, env = "HYGEIA_PROOF_RETRY_S", default_value_t = 3_600)]
+    pub proof_retry_s: u64,
     /// Prove alerts only, and leave the audits to another prover.
     #[arg(long, env = "HYGEIA_NO_AUDIT")]
     pub no_audit: bool,
@@ -424,12 +435,19 @@ fn audit_windows(text: &str) -> Result<usize, String> {
 /// Settings of the steward.
 #[derive(Debug, Clone, Args)]
 pub struct StewardArgs {
-    /// File with the private key that pays for transactions (hex).
-    #[arg(long, env = "HYGEIA_SIGNER_KEY_FILE")]
-    pub signer_key_file: Option<PathBuf>,
+    /// File with a private key that pays for transactions (hex). Given several times, as many receipts are on their way at
+    /// once; two stewards never share a key.
+    #[arg(long, env = "HYGEIA_SIGNER_KEY_FILE", value_delimiter = ',')]
+    pub signer_key_file: Vec<PathBuf>,
     /// Blocks on top of a transaction before it counts as final.
     #[arg(long, env = "HYGEIA_CONFIRMATIONS", default_value_t = 2)]
     pub confirmations: u64,
+    /// Transactions a minute of each key at most; the rest waits.
+    #[arg(long, env = "HYGEIA_TRANSACTIONS_PER_MINUTE", default_value = "120")]
+    pub transactions_per_minute: std::num::NonZeroU32,
+    /// Seconds between two comparisons of journal, broker and chain; 0 for none.
+    #[arg(long, env = "HYGEIA_RECONCILE_EVERY_S", default_value_t = 300)]
+    pub reconcile_every_s: u64,
 }
 
 /// Settings of the gateway.

@@ -60,6 +60,18 @@ pub enum Counter {
     WindowsLeft,
     /// Windows that a candidate in shadow mode did not come to.
     ShadowDropped,
+    /// Triggers given up: their time was over.
+    TriggersGivenUp,
+    /// Attempts at an alert's proof that failed and are made again; label: the error's variant.
+    ProofsRetried,
+    /// Entries of the journal; label: their kind.
+    JournalEntries,
+    /// What the reconciler found; label: the kind.
+    ReconcilerFindings,
+    /// What it set right; label: the kind.
+    ReconcilerRepairs,
+    /// Runs of the reconciler; label: `agrees`, `differs` or `failed`.
+    ReconcilerRuns,
 }
 
 impl Counter {
@@ -93,6 +105,12 @@ impl Counter {
             Self::ShadowDropped => ("hygeia_shadow_dropped_total", "Windows that a candidate did not come to"),
             Self::ReplayedEntries => ("hygeia_replayed_entries_total", "Messages read again to rebuild state, by role"),
             Self::TriggersRefused => ("hygeia_triggers_refused_total", "Receipts refused by the chain, by error"),
+            Self::TriggersGivenUp => ("hygeia_triggers_given_up_total", "Triggers given up when their time was over"),
+            Self::ProofsRetried => ("hygeia_proofs_retried_total", "Failed attempts at an alert's proof, by error"),
+            Self::JournalEntries => ("hygeia_journal_entries_total", "Entries of the journal, by kind"),
+            Self::ReconcilerFindings => ("hygeia_reconciler_findings_total", "Findings of the reconciler, by kind"),
+            Self::ReconcilerRepairs => ("hygeia_reconciler_repairs_total", "Findings set right, by kind"),
+            Self::ReconcilerRuns => ("hygeia_reconciler_runs_total", "Runs of the reconciler, by outcome"),
         }
     }
 }
@@ -112,6 +130,14 @@ pub enum Gauge {
     SnapshotBytes,
     /// Approved models that are ready; label: the role.
     ModelsLive,
+    /// Receipts that this steward brings to the chain now.
+    StewardInFlight,
+    /// Receipts that no steward has taken up yet.
+    ReceiptsWaiting,
+    /// Transactions held back by the limit of their payer.
+    TransactionsHeldBack,
+    /// What the last run of the reconciler found and nobody has set right.
+    ReconcilerOpen,
 }
 
 impl Gauge {
@@ -123,6 +149,10 @@ impl Gauge {
             Self::OutboxInFlight => ("hygeia_outbox_in_flight", "Messages on their way to the broker, by role"),
             Self::SnapshotBytes => ("hygeia_snapshot_bytes", "Size of a partition's last snapshot, by role"),
             Self::ModelsLive => ("hygeia_models_live", "Approved models that are ready, by role"),
+            Self::StewardInFlight => ("hygeia_steward_in_flight", "Receipts on their way to the chain"),
+            Self::ReceiptsWaiting => ("hygeia_receipts_waiting", "Receipts that no steward has taken up yet"),
+            Self::TransactionsHeldBack => ("hygeia_transactions_held_back", "Transactions beyond their payer's limit"),
+            Self::ReconcilerOpen => ("hygeia_reconciler_open", "Findings of the last run that are left to people"),
         }
     }
 }

@@ -58,6 +58,8 @@ pub enum Stream {
     DeadLetters,
     /// Candidates compared with approved models.
     Shadow,
+    /// What led to money, in chains of hashes.
+    Journal,
 }
 
 impl Partitioner {
@@ -96,7 +98,7 @@ impl fmt::Display for Partition {
 
 impl Stream {
     /// Every stream.
-    pub const ALL: [Stream; 11] = [
+    pub const ALL: [Stream; 12] = [
         Stream::Observations,
         Stream::Windows,
         Stream::Alerts,
@@ -108,6 +110,7 @@ impl Stream {
         Stream::Audits,
         Stream::DeadLetters,
         Stream::Shadow,
+        Stream::Journal,
     ];
 
     /// Name of the stream on the broker.
@@ -125,6 +128,7 @@ impl Stream {
             Stream::Audits => "HYGEIA_AUDIT",
             Stream::DeadLetters => "HYGEIA_DEAD",
             Stream::Shadow => "HYGEIA_SHADOW",
+            Stream::Journal => "HYGEIA_JOURNAL",
         }
     }
 
@@ -143,6 +147,7 @@ impl Stream {
             Stream::Audits => "audit.v1.*.*",
             Stream::DeadLetters => "dead.v1.*",
             Stream::Shadow => "shadow.v1.*",
+            Stream::Journal => "journal.v1.*",
         }
     }
 
@@ -226,6 +231,12 @@ pub fn shadow(candidate: &B32) -> String {
 pub fn fence(stream: Stream, partition: Partition) -> Option<String> {
     let filter = stream.fence_filter()?;
     Some(format!("{}{partition}", filter.strip_suffix('*')?))
+}
+
+/// Where the entries of this chain of the journal go. The chain is named after the role that writes it.
+#[must_use]
+pub fn journal(chain: &'static str) -> String {
+    format!("journal.v1.{chain}")
 }
 
 /// The partition that a subject of one of the four partitioned streams names.

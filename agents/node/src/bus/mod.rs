@@ -6,6 +6,7 @@ mod fence;
 mod lookup;
 mod names;
 mod objects;
+mod queue;
 mod reader;
 mod safety;
 mod settings;

@@ -97,6 +97,8 @@ fn retention_s(name: Stream) -> u64 {
         Stream::AuditOrders | Stream::Audits => 400 * DAY_S,
         // What a vote referred to can be looked up as long as what the vote led to.
         Stream::Shadow => 400 * DAY_S,
+        // For ever: a chain without its beginning cannot be told from one that was cut off. An entry has some 400 bytes.
+        Stream::Journal => 0,
     }
 }
 
@@ -111,6 +113,8 @@ fn discard(name: Stream) -> stream::DiscardPolicy {
         | Stream::Audits
         | Stream::DeadLetters
         | Stream::Shadow => stream::DiscardPolicy::Old,
-        Stream::Receipts | Stream::Settlements | Stream::Ledger | Stream::AuditOrders => stream::DiscardPolicy::New,
+        Stream::Receipts | Stream::Settlements | Stream::Ledger | Stream::AuditOrders | Stream::Journal => {
+            stream::DiscardPolicy::New
+        }
     }
 }

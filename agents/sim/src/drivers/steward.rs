@@ -1,8 +1,9 @@
 //! Mirrors `agents/node/src/roles/steward.rs` (`work`, `handle`, `settle`, `record`) and
-//! `agents/node/src/chain/transaction.rs` (`Triggers::settle`: the machine is stored before its actions are carried out;
+//! `agents/node/src/chain/transaction/mod.rs` (`Triggers::settle`: the machine is stored before its actions are carried out;
 //! `check`, `send`, `ask`).
 //!
-//! Left out: the limit of transactions per minute, the question for the fee. A head is asked for each second where the
+//! Left out: the limit of transactions per minute, the question for the fee, the journal, more than one payer (each has one
+//! receipt at a time, so a payer is a steward), the revision that a stored machine follows (one steward writes). A head is asked for each second where the
 //! product asks three times.
 
 use std::collections::VecDeque;
@@ -171,7 +172,6 @@ fn record(port: &Port, receipt: &Receipt, outcome: Result<Landing, FailReason>) 
 const fn name_of(reason: FailReason) -> &'static str {
     match reason {
         FailReason::Reverted { .. } => "NullifierUsed",
-        FailReason::Exhausted => "Exhausted",
         FailReason::GaveUp => "GaveUp",
     }
 }

@@ -101,6 +101,12 @@ pub enum Violation {
         /// What the settlement says.
         recorded: &'static str,
     },
+    /// ADR 24.
+    #[error("no trigger is given up while the chain would take it: receipt {receipt}")]
+    GivenUp {
+        /// The receipt.
+        receipt: B32,
+    },
     /// ADR 1: what `sync_interval: always` is for.
     #[error("acknowledged messages of stream {stream} were lost on power failure")]
     BrokerForgot {
@@ -132,7 +138,7 @@ pub struct Checker {
     receipts: BTreeMap<B32, Receipt>,
     receipt_of: BTreeSet<B32>,
     settled: BTreeSet<B32>,
-    /// Receipts whose submission ended for want of attempts or time: recorded as such, and nobody looks again yet.
+    /// Receipts whose submission ended for want of time.
     given_up: BTreeSet<B32>,
     ordered: BTreeSet<B32>,
     batches: BTreeSet<B32>,
@@ -181,8 +187,8 @@ impl Checker {
                 }
                 Ok(())
             }
-            // Nothing that follows depends on a comparison.
-            Stream::Shadow => Ok(()),
+            // Nothing that follows depends on a comparison, or on the journal.
+            Stream::Shadow | Stream::Journal => Ok(()),
         }
     }
 
@@ -333,10 +339,14 @@ impl Checker {
             return Err(Violation::Unfounded { missing: "the proof", receipt: id });
         };
         self.settled.insert(id);
-        if settlement.reason.as_deref().is_some_and(|reason| ["Exhausted", "GaveUp"].contains(&reason)) {
+        let nullifier = ward::nullifier(&receipt.mandate, receipt.end);
+        if settlement.reason.as_deref() == Some("GaveUp") {
             self.given_up.insert(id);
+            if !chain.refuses(&nullifier) {
+                return Err(Violation::GivenUp { receipt: id });
+            }
         }
-        let landing = chain.landing(&ward::nullifier(&receipt.mandate, receipt.end), &id);
+        let landing = chain.landing(&nullifier, &id);
         let is_final = landing.is_some_and(|landing| landing.block + CONFIRMATIONS <= chain.head());
         match settlement.status {
             SettlementStatus::Triggered if !is_final => {
@@ -367,7 +377,7 @@ pub struct Counts {
     pub alerts: usize,
     /// Receipts that were settled one way or the other.
     pub settlements: usize,
-    /// Of those, the ones that nothing but a want of attempts or time ended.
+    /// Of those, the ones that nothing but a want of time ended.
     pub given_up: usize,
     /// Audit orders.
     pub orders: usize,

@@ -10,6 +10,8 @@ mod publish;
 mod windows;
 mod work;
 
+pub(super) use self::job::detached;
+
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
