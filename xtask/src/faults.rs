@@ -32,7 +32,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     cargo.args(["test", "--workspace", "--test", "faults", "--"]).args(&options.filter);
     cargo.args(["--test-threads", "1", "--nocapture"]);
     cargo.env(TOOLS_VARIABLE, tools.root()).env(RECORD_VARIABLE, &lines);
-    process::run(&mut cargo)?;
+    process::run_aside(&mut cargo)?;
     let record = record(&std::fs::read_to_string(&lines).context("no recovery was timed")?)?;
     match &options.json {
         Some(path) => std::fs::write(path, record).with_context(|| format!("writing {}", path.display()))?,
