@@ -96,12 +96,15 @@ pub struct Network {
     /// Spreads patients over partitions as the roles do.
     pub partitioner: Partitioner,
     network_key: [u8; 32],
+    nats_urls: String,
+    replicas: usize,
     roles: BTreeMap<&'static str, Process>,
     program: PathBuf,
     dir: PathBuf,
     keys_dir: PathBuf,
     qdrant: Option<String>,
     prover_arguments: Vec<String>,
+    environment: BTreeMap<String, String>,
 }
 
 /// What a network is started with.
@@ -124,6 +127,18 @@ pub struct Setup<'a> {
     pub prover_arguments: Vec<String>,
     /// Windows of an audit, where the vote is to approve a verifier of audits too.
     pub audit_windows: Option<usize>,
+    /// A broker that runs already; one is started when absent.
+    pub broker: Option<Broker>,
+}
+
+/// A broker, and how clients reach it.
+pub struct Broker {
+    /// The server that the network owns.
+    pub server: NatsServer,
+    /// Addresses for clients, separated by commas.
+    pub urls: String,
+    /// Servers that are to hold each message.
+    pub replicas: usize,
 }
 
 /// What proves the alerts of a network.
@@ -172,12 +187,22 @@ impl ProvedBy {
     }
 }
 
+impl Broker {
+    async fn start(tools: &Tools, dir: &Path) -> Result<Self> {
+        let server = NatsServer::start(tools, dir).await?;
+        Ok(Self { urls: server.url().to_owned(), server, replicas: 1 })
+    }
+}
+
 impl Network {
     /// Starts broker and chain, deploys, holds the vote, funds pool and bond. `say` is told of each step.
     pub async fn found(setup: Setup<'_>, say: &mut dyn FnMut(&str)) -> Result<Self> {
         say("starting nats-server and anvil on free ports");
-        let nats = NatsServer::start(setup.tools, &setup.dir.join("nats")).await?;
-        let bus = Bus::connect(nats.url(), PATIENCE).await?;
+        let broker = match setup.broker {
+            Some(broker) => broker,
+            None => Broker::start(setup.tools, &setup.dir.join("nats")).await?,
+        };
+        let bus = Bus::connect(&broker.urls, PATIENCE).await?;
         bus.ensure_streams().await?;
 
         let accounts = Accounts::fresh();
@@ -220,7 +245,9 @@ impl Network {
         let partitions = PARTITIONS.try_into().context("a network has partitions")?;
         let network = Self {
             partitioner: Partitioner::new(network_key, partitions),
-            nats,
+            nats: broker.server,
+            nats_urls: broker.urls,
+            replicas: broker.replicas,
             anvil,
             bus,
             chain,
@@ -238,6 +265,7 @@ impl Network {
             keys_dir: setup.keys_dir,
             qdrant: setup.qdrant,
             prover_arguments: [setup.engine.arguments(), setup.prover_arguments].concat(),
+            environment: BTreeMap::new(),
         };
         network.write_keys()?;
         Ok(network)
@@ -320,11 +348,20 @@ impl Network {
         Ok(format!("http://{address}"))
     }
 
+    /// A variable of the environment of every role that is started from now on.
+    pub fn set_variable(&mut self, name: &str, value: &str) {
+        self.environment.insert(name.to_owned(), value.to_owned());
+    }
+
     fn command(&self, subcommand: &str) -> Command {
         let mut command = Command::new(&self.program);
+        command.envs(&self.environment);
         let partitions = PARTITIONS.to_string();
-        command.arg(subcommand).args(["--nats", self.nats.url(), "--chain", self.anvil.url()]);
+        command.arg(subcommand).args(["--nats", &self.nats_urls, "--chain", self.anvil.url()]);
         command.args(["--partitions", &partitions, "--deployment"]).arg(self.deployment_file());
+        if self.replicas > 1 {
+            command.args(["--stream-replicas", &self.replicas.to_string()]);
+        }
         if matches!(subcommand, "oracle" | "gateway" | "run") {
             command.arg("--network-key-file").arg(self.dir.join("network.key"));
         }

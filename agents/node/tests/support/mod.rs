@@ -8,7 +8,7 @@ use hygeia_inference::network::{IntegerNetwork, Layer};
 use hygeia_inference::package::ModelPackage;
 use hygeia_node::bus::{Bus, Entry, OrderedReader};
 use hygeia_node::cli::EzklArgs;
-use hygeia_node::demo::network::{Network, ProvedBy, Setup};
+use hygeia_node::demo::network::{Broker, Network, ProvedBy, Setup};
 use hygeia_node::demo::processes::Tools;
 use hygeia_protocol::bytes::B32;
 use hygeia_protocol::identity::PatientId;
@@ -44,12 +44,17 @@ pub async fn network(tools: &Tools, dir: &Path, threshold: Option<i64>) -> Netwo
 
 /// The same, with these arguments for the prover.
 pub async fn network_with(tools: &Tools, dir: &Path, threshold: Option<i64>, prover_arguments: &[&str]) -> Network {
-    found(tools, dir, threshold, prover_arguments, ProvedBy::Native).await
+    found(tools, dir, threshold, prover_arguments, ProvedBy::Native, None).await
+}
+
+/// The same, on this broker.
+pub async fn network_on(tools: &Tools, dir: &Path, threshold: Option<i64>, broker: Broker) -> Network {
+    found(tools, dir, threshold, &["--no-audit"], ProvedBy::Native, Some(broker)).await
 }
 
 /// The same, with alerts proved by this engine.
 pub async fn network_by(tools: &Tools, dir: &Path, threshold: Option<i64>, engine: ProvedBy) -> Network {
-    found(tools, dir, threshold, &["--no-audit"], engine).await
+    found(tools, dir, threshold, &["--no-audit"], engine, None).await
 }
 
 /// EZKL, as the tools have it.
@@ -68,6 +73,7 @@ async fn found(
     threshold: Option<i64>,
     prover_arguments: &[&str],
     engine: ProvedBy,
+    broker: Option<Broker>,
 ) -> Network {
     let setup = Setup {
         tools,
@@ -79,6 +85,7 @@ async fn found(
         engine,
         prover_arguments: prover_arguments.iter().map(|&argument| argument.to_owned()).collect(),
         audit_windows: None,
+        broker,
     };
     Network::found(setup, &mut |step| eprintln!("> {step}")).await.unwrap_or_else(|error| panic!("{error:#}"))
 }
