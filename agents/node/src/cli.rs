@@ -3,6 +3,7 @@
 pub mod broker;
 pub mod device;
 pub mod gov;
+pub mod load;
 pub mod money;
 
 use std::net::SocketAddr;
@@ -81,6 +82,23 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// The whole way of a datum on this machine: real stays, a real broker, a real chain, a governance vote, proofs.
     Demo(DemoArgs),
+    /// Load a running network with a simulated ward: any number of patients, any rate, faults included.
+    ///
+    /// The patients are enrolled first, each with a mandate on the chain. Then their monitors and laboratories publish, with
+    /// the rhythm of day and night, deteriorations, gaps, stuck and mad sensors, repetitions and delays; what must become a
+    /// dead letter is counted. The pace does not change when the system is slow. It fails when it could not keep the pace, or
+    /// when the broker did not confirm everything.
+    ///
+    /// Examples, against the network that `hygeia demo --keep` leaves running:
+    ///
+    ///   hygeia load --patients 100 --rate 50 --nats $NATS --chain $CHAIN --deployment deployment.json \
+    ///     --network-key-file network.key --signer-key-file steward.key
+    ///
+    ///   hygeia load --patients 10000 --rate 20000 --speed 60 --seconds 120 … # a day of each in 24 minutes
+    ///
+    ///   hygeia load --rate 1000 --ramp-to 50000 --speed 60 --seconds 120 …   # how much it can take
+    #[command(verbatim_doc_comment)]
+    Load(Box<load::LoadArgs>),
     /// Check a receipt: offline with its verifying key, and against a chain when one is given.
     Verify(VerifyArgs),
     /// Tell a clinician what moved a score, under which policy, with which model, proof and transaction.

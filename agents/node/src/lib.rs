@@ -16,6 +16,7 @@ pub mod explain;
 pub mod gov;
 pub mod journal;
 pub mod keys;
+pub mod load;
 pub mod memory;
 pub mod models;
 pub mod partition;

@@ -107,6 +107,11 @@ impl Proposal {
         })
     }
 
+    /// Lets the care policy call for a patient again after this long.
+    pub fn set_cool_down(&mut self, cool_down_s: u32) {
+        self.terms.coolDownSeconds = cool_down_s;
+    }
+
     /// Identifier the care policy will have.
     pub fn policy_id(&self) -> B256 {
         ids::policy_id(&self.terms)

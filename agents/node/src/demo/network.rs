@@ -121,6 +121,8 @@ pub struct Setup<'a> {
     pub qdrant: Option<String>,
     /// Threshold of the care policy; that of the ward's alert budget when absent.
     pub threshold: Option<i64>,
+    /// Least time between two alerts of a patient, in seconds; half a day when absent.
+    pub cool_down_s: Option<u32>,
     /// What proves the alerts.
     pub engine: ProvedBy,
     /// More arguments of the prover.
@@ -230,7 +232,10 @@ impl Network {
             Some(windows) => Some(audit_binding(&chain, deployer, model, &setup.keys_dir, windows).await?),
             None => None,
         };
-        let proposal = Proposal::new(model, engine.as_ref(), verifier, &accounts, setup.threshold, audits)?;
+        let mut proposal = Proposal::new(model, engine.as_ref(), verifier, &accounts, setup.threshold, audits)?;
+        if let Some(cool_down_s) = setup.cool_down_s {
+            proposal.set_cool_down(cool_down_s);
+        }
 
         say("holding the vote: delegate, propose, vote, queue, execute (the chain's clock is moved)");
         founding::distribute(&chain, &deployment, &accounts).await?;

@@ -170,6 +170,11 @@ impl Anvil {
         Ok(())
     }
 
+    /// Its process id while it runs.
+    pub fn id(&self) -> Option<u32> {
+        self.process.id()
+    }
+
     /// The JSON-RPC address.
     pub fn url(&self) -> &str {
         &self.url

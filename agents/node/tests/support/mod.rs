@@ -82,6 +82,7 @@ async fn found(
         keys_dir: keys_dir(),
         qdrant: None,
         threshold,
+        cool_down_s: None,
         engine,
         prover_arguments: prover_arguments.iter().map(|&argument| argument.to_owned()).collect(),
         audit_windows: None,
