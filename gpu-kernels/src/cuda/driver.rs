@@ -17,7 +17,7 @@ use cudarc::{
     driver::{
         CudaContext, CudaFunction, CudaStream, DriverError,
         result::{self, mem_pool},
-        sys::{CUfunction_attribute_enum, CUmemPool_attribute, CUresult, is_culib_present},
+        sys::{CUfunction_attribute_enum, CUmemPool_attribute, CUresult},
     },
     nvrtc::Ptx,
 };
@@ -25,6 +25,7 @@ use cudarc::{
 use super::{
     device::{Argument, Device, Memory, Shape},
     images::Images,
+    library::DRIVER,
     source::Source,
 };
 use crate::KernelError;
@@ -74,13 +75,9 @@ pub struct Kernels {
 impl Driver {
     /// Opens a device. A missing driver, compiler or device is a typed error.
     pub fn open(config: &DriverConfig) -> Result<Self, KernelError> {
-        let missing = KernelError::Missing { library: "CUDA driver" };
-        // SAFETY: the call opens the driver library and drops it again; it has no other effect and no precondition.
-        if !unsafe { is_culib_present() } {
-            return Err(missing);
-        }
+        DRIVER.require()?;
         // The bindings panic when a symbol is missing, as with a driver older than they expect.
-        catch_unwind(AssertUnwindSafe(|| Self::open_present(config))).unwrap_or(Err(missing))
+        catch_unwind(AssertUnwindSafe(|| Self::open_present(config))).unwrap_or(Err(DRIVER.missing()))
     }
 
     fn open_present(config: &DriverConfig) -> Result<Self, KernelError> {

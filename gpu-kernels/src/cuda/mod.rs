@@ -8,6 +8,7 @@ mod device;
 mod driver;
 mod hash;
 mod images;
+pub(crate) mod library;
 mod msm;
 mod ntt;
 pub mod nvrtc;
