@@ -1,6 +1,7 @@
 //! A CUDA device through its driver, which is looked for at run time.
 //!
-//! All work goes into one stream, in order: memory that is given back is reused only by what comes after.
+//! Each lane is a stream of its own that waits for no other, candle's included: memory that is given back is reused only
+//! by what comes after. This module never works in CUDA's default stream, which all others wait for.
 
 use std::{
     collections::HashMap,
@@ -8,37 +9,49 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
 };
 
 use cudarc::{
     driver::{
-        CudaContext, CudaFunction, CudaStream, DriverError,
-        result::{self, mem_pool},
-        sys::{CUfunction_attribute_enum, CUmemPool_attribute, CUresult},
+        CudaContext, CudaFunction, CudaStream, DriverError, result,
+        sys::{CUfunction_attribute_enum, CUresult},
     },
     nvrtc::Ptx,
 };
 
 use super::{
-    device::{Argument, Device, Memory, Shape},
+    device::{Argument, Device, Shape},
+    graph::Graph,
     images::Images,
     library::DRIVER,
+    memory::{Budget, DeviceMemory, Shared, keep_freed_memory},
+    pinned::PinnedLink,
     source::Source,
+    staging::Staging,
 };
 use crate::KernelError;
 
 /// Shared memory that a block gets without asking for more.
 const SHARED_UNASKED: u32 = 48 << 10;
 
-/// A CUDA device.
+/// One lane of a CUDA device.
 pub struct Driver {
-    context: Arc<CudaContext>,
+    shared: Arc<Shared>,
     stream: Arc<CudaStream>,
-    images: Images,
-    budget: Arc<Budget>,
+    is_home: bool,
+    /// Made at the first transfer; none where no memory could be locked.
+    staging: Mutex<Transfers>,
+}
+
+/// How bytes come to the device and back.
+enum Transfers {
+    Untried,
+    Staged(Staging<PinnedLink>),
+    /// The driver copies from and to ordinary memory by itself.
+    Plain,
 }
 
 /// How to open a device.
@@ -51,20 +64,6 @@ pub struct DriverConfig {
     pub image_folder: Option<PathBuf>,
     /// Most memory to take; the device's own when none is given.
     pub memory_bytes_max: Option<usize>,
-}
-
-/// Memory taken, and how much may be.
-struct Budget {
-    taken: AtomicUsize,
-    max: usize,
-}
-
-/// Memory of a CUDA device.
-pub struct DeviceMemory {
-    address: u64,
-    bytes: usize,
-    stream: Arc<CudaStream>,
-    budget: Arc<Budget>,
 }
 
 /// Kernels loaded into a CUDA device.
@@ -90,41 +89,74 @@ impl Driver {
         let (major, minor) = context.compute_capability().map_err(failed)?;
         let images = Images::new(format!("sm_{major}{minor}"), config.image_folder.clone())?;
         let (free, _) = context.mem_get_info().map_err(failed)?;
-        let max = config.memory_bytes_max.unwrap_or(free);
-        let stream = context.default_stream();
-        Ok(Self { stream, context, images, budget: Arc::new(Budget { taken: AtomicUsize::new(0), max }) })
+        let budget = Budget { taken: AtomicUsize::new(0), max: config.memory_bytes_max.unwrap_or(free) };
+        let stream = context.new_stream().map_err(failed)?;
+        Ok(Self::over(Arc::new(Shared { context, images, budget, lanes: Mutex::default() }), stream, true))
+    }
+
+    fn over(shared: Arc<Shared>, stream: Arc<CudaStream>, is_home: bool) -> Self {
+        Self { shared, stream, is_home, staging: Mutex::new(Transfers::Untried) }
     }
 
     /// The name that the driver gives the device.
     pub fn device_name(&self) -> Result<String, KernelError> {
-        self.context.name().map_err(failed("ask for the device's name"))
+        self.shared.context.name().map_err(failed("ask for the device's name"))
     }
 
     /// Memory that may still be taken.
     pub fn memory_bytes_left(&self) -> usize {
-        self.budget.max.saturating_sub(self.budget.taken.load(Ordering::Relaxed))
+        let budget = &self.shared.budget;
+        budget.max.saturating_sub(budget.taken.load(Ordering::Relaxed))
     }
 
-    /// Waits for everything that was asked for.
+    /// Waits for everything that was asked for in all lanes.
     pub fn synchronise(&self) -> Result<(), KernelError> {
-        self.stream.synchronize().map_err(failed("wait for the device"))
+        self.shared.context.synchronize().map_err(failed("wait for the device"))
     }
 
     fn bind(&self) -> Result<(), KernelError> {
-        self.context.bind_to_thread().map_err(failed("bind the device to a thread"))
+        self.shared.context.bind_to_thread().map_err(failed("bind the device to a thread"))
     }
 
     fn load(&self, source: &Source, image: Vec<u8>) -> Result<Kernels, KernelError> {
         let failed = failed("load kernels");
-        let module = self.context.load_module(Ptx::from_binary(image)).map_err(failed)?;
+        let module = self.shared.context.load_module(Ptx::from_binary(image)).map_err(failed)?;
         let load = |&kernel: &&'static str| Ok((kernel, module.load_function(kernel).map_err(failed)?));
         Ok(Kernels { functions: source.kernels.iter().map(load).collect::<Result<_, KernelError>>()? })
+    }
+}
+
+impl Transfers {
+    /// The staging, where memory can be locked.
+    fn staging(&mut self, stream: &Arc<CudaStream>) -> Option<&mut Staging<PinnedLink>> {
+        if matches!(self, Self::Untried) {
+            *self = PinnedLink::new(stream).map_or(Self::Plain, |link| Self::Staged(Staging::new(link)));
+        }
+        match self {
+            Self::Staged(staging) => Some(staging),
+            Self::Untried | Self::Plain => None,
+        }
     }
 }
 
 impl Device for Driver {
     type Memory = DeviceMemory;
     type Module = Kernels;
+    type Recording = Graph;
+
+    fn lane(&self) -> Result<Self, KernelError> {
+        let stream = self.shared.context.new_stream().map_err(failed("open a lane"))?;
+        self.shared.lanes().push(Arc::clone(&stream));
+        Ok(Self::over(Arc::clone(&self.shared), stream, false))
+    }
+
+    fn follow(&self, other: &Self) -> Result<(), KernelError> {
+        self.stream.join(&other.stream).map_err(failed("order two lanes"))
+    }
+
+    fn finish(&self) -> Result<(), KernelError> {
+        self.stream.synchronize().map_err(failed("wait for a lane"))
+    }
 
     fn name(&self) -> &'static str {
         "cuda"
@@ -132,7 +164,7 @@ impl Device for Driver {
 
     fn allocate(&self, bytes: usize) -> Result<DeviceMemory, KernelError> {
         self.bind()?;
-        let budget = Arc::clone(&self.budget);
+        let budget = &self.shared.budget;
         if budget.taken.fetch_add(bytes, Ordering::Relaxed) + bytes > budget.max {
             budget.taken.fetch_sub(bytes, Ordering::Relaxed);
             return Err(KernelError::Memory { bytes });
@@ -145,12 +177,17 @@ impl Device for Driver {
                 _ => failed("allocate memory")(error),
             }
         })?;
-        Ok(DeviceMemory { address, bytes, stream: Arc::clone(&self.stream), budget })
+        let (shared, stream) = (Arc::clone(&self.shared), Arc::clone(&self.stream));
+        Ok(DeviceMemory { address, bytes, shared, stream, is_home: self.is_home })
     }
 
     fn write(&self, memory: &mut DeviceMemory, bytes: &[u8]) -> Result<(), KernelError> {
         assert!(bytes.len() <= memory.bytes, "a transfer fits its memory");
         self.bind()?;
+        let mut transfers = self.staging.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(staging) = transfers.staging(&self.stream) {
+            return staging.write(memory.address, bytes);
+        }
         // SAFETY: the memory is large enough and alive. From ordinary host memory the driver has taken a copy when it
         // returns.
         unsafe { result::memcpy_htod_async(memory.address, bytes, self.stream.cu_stream()) }
@@ -160,10 +197,14 @@ impl Device for Driver {
     fn read(&self, memory: &DeviceMemory, offset: usize, bytes: &mut [u8]) -> Result<(), KernelError> {
         assert!(offset + bytes.len() <= memory.bytes, "a transfer fits its memory");
         self.bind()?;
+        let address = memory.address + offset as u64;
+        let mut transfers = self.staging.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(staging) = transfers.staging(&self.stream) {
+            return staging.read(address, bytes);
+        }
         let failed = failed("read from the device");
         // SAFETY: the memory is large enough, and both ends live until the stream is synchronised below.
-        unsafe { result::memcpy_dtoh_async(bytes, memory.address + offset as u64, self.stream.cu_stream()) }
-            .map_err(failed)?;
+        unsafe { result::memcpy_dtoh_async(bytes, address, self.stream.cu_stream()) }.map_err(failed)?;
         self.stream.synchronize().map_err(failed)
     }
 
@@ -184,12 +225,12 @@ impl Device for Driver {
 
     fn compile(&self, source: &Source) -> Result<Kernels, KernelError> {
         self.bind()?;
-        if let Some(image) = self.images.kept(source)
+        if let Some(image) = self.shared.images.kept(source)
             && let Ok(kernels) = self.load(source, image)
         {
             return Ok(kernels);
         }
-        self.load(source, self.images.compile(source)?)
+        self.load(source, self.shared.images.compile(source)?)
     }
 
     unsafe fn launch(
@@ -224,42 +265,27 @@ impl Device for Driver {
         }
         .map_err(failed)
     }
-}
 
-impl Memory for DeviceMemory {
-    fn address(&self) -> u64 {
-        self.address
+    fn record(&self, work: &mut dyn FnMut(&Self) -> Result<(), KernelError>) -> Result<Option<Graph>, KernelError> {
+        // In a stream of its own that nobody waits for, so that nothing else is recorded with it.
+        let stream = self.shared.context.new_stream().map_err(failed("open a lane"))?;
+        let lane = Self::over(Arc::clone(&self.shared), stream, false);
+        Graph::record(&lane.stream, || work(&lane))
     }
 
-    fn bytes(&self) -> usize {
-        self.bytes
+    unsafe fn replay(&self, graph: &Graph) -> Result<(), KernelError> {
+        self.bind()?;
+        // SAFETY: the caller vouches for the memory.
+        unsafe { graph.replay(&self.stream) }
     }
 }
 
-impl Drop for DeviceMemory {
+impl Drop for Driver {
     fn drop(&mut self) {
-        self.budget.taken.fetch_sub(self.bytes, Ordering::Relaxed);
-        let context = self.stream.context();
-        // A failure is the device's, and shows at the next call.
-        context.record_err(context.bind_to_thread());
-        // SAFETY: allocated in this stream, and given back once, behind all that was asked for.
-        context.record_err(unsafe { result::free_async(self.address, self.stream.cu_stream()) });
+        self.shared.lanes().retain(|stream| !Arc::ptr_eq(stream, &self.stream));
     }
 }
 
-/// Keeps memory that was given back, so that the next allocation need not ask the system.
-fn keep_freed_memory(context: &CudaContext) -> Result<(), KernelError> {
-    let failed = failed("set up the memory pool");
-    let attribute = CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
-    let mut threshold = u64::MAX;
-    // SAFETY: the device is the context's, its default pool lives as long as it does, and the attribute is a number of
-    // 64 bits.
-    unsafe {
-        let pool = result::device::get_default_mem_pool(context.cu_device()).map_err(failed)?;
-        mem_pool::set_attribute(pool, attribute, std::ptr::from_mut(&mut threshold).cast()).map_err(failed)
-    }
-}
-
-fn failed(operation: &'static str) -> impl Fn(DriverError) -> KernelError + Copy {
+pub(super) fn failed(operation: &'static str) -> impl Fn(DriverError) -> KernelError + Copy {
     move |error| KernelError::Device { operation, code: error.0 as i32 }
 }

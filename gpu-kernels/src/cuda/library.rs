@@ -18,8 +18,7 @@ pub(crate) struct CudaLibrary {
 }
 
 /// The driver.
-pub(crate) static DRIVER: CudaLibrary =
-    CudaLibrary::new("CUDA driver", &["libcuda.so.1", "libcuda.so", "nvcuda.dll"]);
+pub(crate) static DRIVER: CudaLibrary = CudaLibrary::new("CUDA driver", &["libcuda.so.1", "libcuda.so", "nvcuda.dll"]);
 /// The run-time compiler.
 pub(crate) static NVRTC: CudaLibrary = CudaLibrary::new(
     "NVRTC",
@@ -35,7 +34,7 @@ impl CudaLibrary {
     pub fn require(&self) -> Result<(), KernelError> {
         let is_there = *self.is_there.get_or_init(|| {
             // SAFETY: loading runs the library's own start alone; it is NVIDIA's, or none.
-            self.files.iter().any(|file| unsafe { Library::new(file) }.is_ok())
+            self.files.iter().any(|&file| unsafe { Library::new(file) }.is_ok())
         });
         if is_there { Ok(()) } else { Err(self.missing()) }
     }

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
@@ -16,6 +17,7 @@ use hygeia_protocol::message::{Alert, AttestedWindow, B32, Message, ProofMode, P
 use hygeia_protocol::subject::{self, Partition, Stream};
 use hygeia_protocol::time::Timestamp;
 use hygeia_protocol::triage::{Triage, TriageOutcome};
+use hygeia_zkml::InferenceGate;
 
 use super::{Site, patience};
 use crate::alarm::triage_policy;
@@ -50,6 +52,7 @@ pub async fn run(site: Site, args: SentinelArgs) -> Result<()> {
     tracing::info!(model = hex::encode(model_hash), policies = approved, "sentinel runs an approved model");
     let mut sentinel = Sentinel {
         engine: ServingEngine::new(model.network(), &scoring_device(args.scoring_device)?)?,
+        gate: gate(args.scoring_device),
         memory: CaseMemory::open(args.qdrant.as_deref(), &hex::encode(model_hash))?,
         ward: args.ward,
         model_hash: B32::new(model_hash),
@@ -93,9 +96,18 @@ pub async fn wait_for_approval(site: &Site, registries: &Registries, model_hash:
 fn scoring_device(device: ScoringDevice) -> Result<Device> {
     match device {
         ScoringDevice::Cpu => Ok(Device::Cpu),
-        ScoringDevice::Cuda(ordinal) => Device::new_cuda(ordinal).with_context(|| {
+        // In a stream of its own, which waits for no prover's.
+        ScoringDevice::Cuda(ordinal) => Device::new_cuda_with_stream(ordinal).with_context(|| {
             format!("CUDA device {ordinal} cannot score: it is not there, or this binary was not built by `cargo xtask cuda`")
         }),
+    }
+}
+
+/// What holds provers of this process back on the device while windows are scored there.
+fn gate(device: ScoringDevice) -> Option<Arc<InferenceGate>> {
+    match device {
+        ScoringDevice::Cpu => None,
+        ScoringDevice::Cuda(ordinal) => Some(InferenceGate::of(ordinal)),
     }
 }
 
@@ -108,6 +120,7 @@ struct Sentinel {
     /// Hash of the model's feature schema, likewise.
     schema_hash: B32,
     engine: ServingEngine,
+    gate: Option<Arc<InferenceGate>>,
     memory: CaseMemory,
     registries: Registries,
     triage: HashMap<(B32, B32), Triage>,
@@ -164,7 +177,10 @@ impl Sentinel {
     async fn handle(&mut self, batch: Vec<Entry>, checkpoint: &Checkpoint) -> Result<()> {
         let arrived: Vec<Arrived> = batch.into_iter().filter_map(|entry| self.admit(entry)).collect();
         let features: Vec<Vec<i32>> = arrived.iter().map(|a| a.window.features.clone()).collect();
-        let scores = self.engine.score_batch(&features)?;
+        let scores = {
+            let _first = self.gate.as_ref().map(InferenceGate::score);
+            self.engine.score_batch(&features)?
+        };
         let policies = self.registries.policies_of(self.model_hash.into_bytes());
         for (arrived, score) in arrived.into_iter().zip(scores) {
             let silent = checkpoint.covers(arrived.sequence);
