@@ -7,8 +7,8 @@ use crate::{Fr, KernelError};
 ///
 /// In a lane, operations take effect in the order in which they were asked for; lanes beside each other are not ordered
 /// but by [`Self::follow`] and [`Self::finish`]. Kernels may still run when [`Self::launch`] returns; [`Self::read`]
-/// waits for them. Memory that is dropped is given back after what was asked for before in the lane that it was
-/// allocated in, and after everything if that lane is closed or others are open beside it.
+/// waits for them. Memory that is dropped is given back after what was asked for before in its lane; memory of the first
+/// lane, which the others read, after what was asked for before in any.
 pub trait Device: Sized + Send + Sync + 'static {
     /// Memory of the device, given back when dropped.
     type Memory: Memory;

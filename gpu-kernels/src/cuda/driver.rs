@@ -17,7 +17,7 @@ use std::{
 use cudarc::{
     driver::{
         CudaContext, CudaFunction, CudaStream, DriverError, result,
-        sys::{CUfunction_attribute_enum, CUresult},
+        sys::{self, CUfunction_attribute_enum, CUresult},
     },
     nvrtc::Ptx,
 };
@@ -36,6 +36,9 @@ use crate::KernelError;
 
 /// Shared memory that a block gets without asking for more.
 const SHARED_UNASKED: u32 = 48 << 10;
+
+/// First version of the driver that is asked to record: all functions that this takes are in it.
+const RECORDING_DRIVER: i32 = 12_000;
 
 /// One lane of a CUDA device.
 pub struct Driver {
@@ -91,7 +94,11 @@ impl Driver {
         let (free, _) = context.mem_get_info().map_err(failed)?;
         let budget = Budget { taken: AtomicUsize::new(0), max: config.memory_bytes_max.unwrap_or(free) };
         let stream = context.new_stream().map_err(failed)?;
-        Ok(Self::over(Arc::new(Shared { context, images, budget, lanes: Mutex::default() }), stream, true))
+        let mut version = 0;
+        // SAFETY: the argument is a place for a number.
+        unsafe { sys::cuDriverGetVersion(&mut version) }.result().map_err(failed)?;
+        let records = version >= RECORDING_DRIVER;
+        Ok(Self::over(Arc::new(Shared { context, images, budget, records, lanes: Mutex::default() }), stream, true))
     }
 
     fn over(shared: Arc<Shared>, stream: Arc<CudaStream>, is_home: bool) -> Self {
@@ -267,6 +274,9 @@ impl Device for Driver {
     }
 
     fn record(&self, work: &mut dyn FnMut(&Self) -> Result<(), KernelError>) -> Result<Option<Graph>, KernelError> {
+        if !self.shared.records {
+            return Ok(None);
+        }
         // In a stream of its own that nobody waits for, so that nothing else is recorded with it.
         let stream = self.shared.context.new_stream().map_err(failed("open a lane"))?;
         let lane = Self::over(Arc::clone(&self.shared), stream, false);

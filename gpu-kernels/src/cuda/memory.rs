@@ -19,6 +19,8 @@ pub(super) struct Shared {
     pub context: Arc<CudaContext>,
     pub images: Images,
     pub budget: Budget,
+    /// Whether the driver records graphs.
+    pub records: bool,
     /// Streams of all lanes but the first, which gives nothing back that they may still read.
     pub lanes: Mutex<Vec<Arc<CudaStream>>>,
 }
