@@ -44,6 +44,7 @@ const WARD_ALERTS_PER_MINUTE: NonZeroU32 = NonZeroU32::new(600).unwrap();
 
 /// Runs the sentinel until the site stops.
 pub async fn run(site: Site, args: SentinelArgs) -> Result<()> {
+    let device = scoring_device(args.scoring_device)?;
     let model = models::load(site.connect.model.as_deref())?;
     let chain = site.chain(None).await?;
     let registries = Registries::watch(chain, site.deployment.clone(), site.stop.clone()).await?;
@@ -51,7 +52,7 @@ pub async fn run(site: Site, args: SentinelArgs) -> Result<()> {
     let approved = wait_for_approval(&site, &registries, model_hash).await?;
     tracing::info!(model = hex::encode(model_hash), policies = approved, "sentinel runs an approved model");
     let mut sentinel = Sentinel {
-        engine: ServingEngine::new(model.network(), &scoring_device(args.scoring_device)?)?,
+        engine: ServingEngine::new(model.network(), &device)?,
         gate: gate(args.scoring_device),
         memory: CaseMemory::open(args.qdrant.as_deref(), &hex::encode(model_hash))?,
         ward: args.ward,
