@@ -16,6 +16,7 @@ use anyhow::{Context as _, Result};
 use candle_core::Device;
 use hygeia_protocol::registry::Model;
 use hygeia_protocol::subject::{self, Partition, Stream};
+use hygeia_zkml::InferenceGate;
 
 use super::{Site, patience};
 use crate::chain::registry::Registries;
@@ -50,7 +51,7 @@ pub async fn run(site: Site, args: SentinelArgs) -> Result<()> {
         memories: Memories::new(args.qdrant.clone()),
         limits: AlertLimits::new(&args),
         ward: args.ward,
-        scorer: Scorer::start(),
+        scorer: Scorer::start(gate(args.scoring_device)),
         serving: Serving::new(registries, host),
         shadow,
         site: site.clone(),
@@ -77,9 +78,18 @@ fn warm_models(site: &Site, registries: &Registries, store: &ModelStore, device:
 fn scoring_device(device: ScoringDevice) -> Result<Device> {
     match device {
         ScoringDevice::Cpu => Ok(Device::Cpu),
-        ScoringDevice::Cuda(ordinal) => Device::new_cuda(ordinal).with_context(|| {
+        // In a stream of its own, which waits for no prover's.
+        ScoringDevice::Cuda(ordinal) => Device::new_cuda_with_stream(ordinal).with_context(|| {
             format!("CUDA device {ordinal} cannot score: it is not there, or this binary was not built by `cargo xtask cuda`")
         }),
+    }
+}
+
+/// What holds provers of this process back on the device while windows are scored there.
+fn gate(device: ScoringDevice) -> Option<Arc<InferenceGate>> {
+    match device {
+        ScoringDevice::Cpu => None,
+        ScoringDevice::Cuda(ordinal) => Some(InferenceGate::of(ordinal)),
     }
 }
 
