@@ -63,6 +63,7 @@ impl Scene {
             engine: ProvedBy::Native,
             prover_arguments: ["--no-audit", "--threads", "1"].map(str::to_owned).to_vec(),
             audit_windows: None,
+            broker: None,
         };
         let network = Network::found(setup, &mut |step| eprintln!("  {step}")).await.expect("the network is founded");
         let mut scene = Self { network, program, folder };
