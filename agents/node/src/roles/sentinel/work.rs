@@ -8,15 +8,14 @@ use hygeia_protocol::message::{AttestedWindow, Message};
 use hygeia_protocol::registry::{Policy, View};
 use hygeia_protocol::shadow::Opinion;
 use hygeia_protocol::subject::Partition;
-use hygeia_protocol::time::Timestamp;
 use hygeia_protocol::triage::TriageOutcome;
 use tokio::sync::watch;
 
 use super::Sentinel;
-use super::alert::{AlertTerms, ledger_id};
+use super::alert::{AlertTerms, alert_message_id, ledger_id};
 use super::mandates::Mandates;
 use super::scoring::{ScoreError, Scored};
-use crate::alarm::triage_policy;
+use super::verdict::{Known, Verdict};
 use crate::bus::Entry;
 use crate::models::held::Held;
 use crate::models::host::Table;
@@ -37,7 +36,7 @@ const NO_ROOM: &str = "no_room_to_wait";
 pub struct SentinelWork {
     pub(super) sentinel: Arc<Sentinel>,
     pub(super) partition: Partition,
-    mandates: Mandates,
+    pub(super) mandates: Mandates,
     /// Windows whose model or approval is still to come.
     held: Held,
     // What governance says and which models are ready; either may set held windows free.
@@ -51,14 +50,6 @@ pub(super) struct Arrived {
     pub window: AttestedWindow,
     pub policy: Policy,
     pub model: Arc<Served>,
-}
-
-/// What becomes of a window.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
-    Triage(TriageOutcome),
-    /// Triage would have called, and the limits say that it would be too often.
-    RateLimited,
 }
 
 impl SentinelWork {
@@ -146,12 +137,12 @@ impl SentinelWork {
     fn decide(&mut self, arrived: Arrived, scored: Scored, outbox: &mut Outbox) -> Result<()> {
         // The line is the last that follows from a window: where it is stored, all is, and only state is rebuilt.
         let is_done = outbox.is_stored(&ledger_id(&arrived.window, &arrived.model.hash));
-        let outcome = self.step(&arrived, scored);
+        let called = outbox.is_stored(&alert_message_id(&arrived));
+        let verdict = self.judge(&arrived, scored, Known { called, is_done });
         if is_done {
             return Ok(());
         }
         let arrived = Arc::new(arrived);
-        let verdict = self.verdict(outcome, &arrived);
         if let Verdict::Triage(TriageOutcome::Alert { escalation }) = verdict {
             self.alert(&arrived, scored, AlertTerms { policy: &arrived.policy, escalation }, outbox)?;
         }
@@ -161,32 +152,6 @@ impl SentinelWork {
             shadow.offer(&arrived.window, &arrived.policy, approved);
         }
         Ok(())
-    }
-
-    fn step(&mut self, arrived: &Arrived, scored: Scored) -> TriageOutcome {
-        let Arrived { window, policy, .. } = arrived;
-        let rules = triage_policy(policy.threshold, policy.cool_down_s);
-        let triage = self.mandates.triage(&window.mandate, &policy.id, rules);
-        triage.step(scored.score, Timestamp::from_seconds(window.end))
-    }
-
-    /// Holds an alert back that would be too much; an escalation never.
-    fn verdict(&self, outcome: TriageOutcome, arrived: &Arrived) -> Verdict {
-        let metrics = &self.sentinel.site.metrics;
-        match outcome {
-            TriageOutcome::Alert { escalation } => {
-                match self.sentinel.limits.check(&arrived.window.mandate, &arrived.policy.id) {
-                    Err(reason) if !escalation => {
-                        metrics.count(Counter::AlertsSuppressed, reason);
-                        return Verdict::RateLimited;
-                    }
-                    Ok(()) | Err(_) => {}
-                }
-            }
-            TriageOutcome::Suppressed { .. } => metrics.count(Counter::AlertsSuppressed, outcome.label()),
-            TriageOutcome::Quiet | TriageOutcome::Cleared => {}
-        }
-        Verdict::Triage(outcome)
     }
 
     fn note_scored(&self, scored: Scored) {
@@ -279,14 +244,5 @@ impl Work for SentinelWork {
             model,
         });
         self.score_and_decide(arrived.collect(), outbox).await
-    }
-}
-
-impl Verdict {
-    fn label(self) -> &'static str {
-        match self {
-            Self::Triage(outcome) => outcome.label(),
-            Self::RateLimited => "suppressed_rate_limit",
-        }
     }
 }
