@@ -28,9 +28,9 @@ pub(super) fn ledger_id(window: &AttestedWindow, model: &B32) -> String {
     ScoredWindow::line_id(&window.window_id, model)
 }
 
-/// The identity of the alert that a window may raise under a policy.
-pub(super) fn alert_message_id(arrived: &Arrived, policy: &ActivePolicy) -> String {
-    let terms = AlertTerms { policy, escalation: false };
+/// The identity of the alert that a window may raise.
+pub(super) fn alert_message_id(arrived: &Arrived) -> String {
+    let terms = AlertTerms { policy: &arrived.policy, escalation: false };
     bare_alert(arrived, Scored { score: 0, outside_validated_range: false }, terms, "").message_id()
 }
 

@@ -8,6 +8,7 @@ mod limits;
 mod mandates;
 mod memories;
 mod scoring;
+mod verdict;
 mod work;
 
 use std::sync::Arc;

@@ -4,11 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use hygeia_protocol::message::{AttestedWindow, B32, Message};
+use hygeia_protocol::message::{AttestedWindow, Message};
 use hygeia_protocol::registry::{Policy, View};
 use hygeia_protocol::shadow::Opinion;
 use hygeia_protocol::subject::Partition;
-use hygeia_protocol::time::Timestamp;
 use hygeia_protocol::triage::TriageOutcome;
 use tokio::sync::watch;
 
@@ -16,7 +15,7 @@ use super::Sentinel;
 use super::alert::{AlertTerms, alert_message_id, ledger_id};
 use super::mandates::Mandates;
 use super::scoring::{ScoreError, Scored};
-use crate::alarm::triage_policy;
+use super::verdict::{Known, Verdict};
 use crate::bus::Entry;
 use crate::models::held::Held;
 use crate::models::host::Table;
@@ -37,7 +36,7 @@ const NO_ROOM: &str = "no_room_to_wait";
 pub struct SentinelWork {
     pub(super) sentinel: Arc<Sentinel>,
     pub(super) partition: Partition,
-    mandates: Mandates,
+    pub(super) mandates: Mandates,
     /// Windows whose model or approval is still to come.
     held: Held,
     // What governance says and which models are ready; either may set held windows free.
@@ -51,23 +50,6 @@ pub(super) struct Arrived {
     pub window: AttestedWindow,
     pub policy: Policy,
     pub model: Arc<Served>,
-}
-
-/// What is known to be stored of a window.
-#[derive(Clone, Copy)]
-struct Known {
-    /// The alert: people were called.
-    called: bool,
-    /// The window's line in the ledger: everything that follows from it.
-    is_done: bool,
-}
-
-/// What becomes of a window.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
-    Triage(TriageOutcome),
-    /// Triage would have called, and the limits say that it would be too often.
-    RateLimited,
 }
 
 impl SentinelWork {
@@ -153,13 +135,11 @@ impl SentinelWork {
 
     /// Judges a score under the policy that the mandate consents to.
     fn decide(&mut self, arrived: Arrived, scored: Scored, outbox: &mut Outbox) -> Result<()> {
-        let known = Known {
-            called: outbox.is_stored(&alert_message_id(&arrived, &arrived.policy)),
-            // The line is the last that follows from a window: where it is stored, all is, and only state is rebuilt.
-            is_done: outbox.is_stored(&ledger_id(&arrived.window, &arrived.model.hash)),
-        };
-        let verdict = self.judge(&arrived, scored, known);
-        if known.is_done {
+        // The line is the last that follows from a window: where it is stored, all is, and only state is rebuilt.
+        let is_done = outbox.is_stored(&ledger_id(&arrived.window, &arrived.model.hash));
+        let called = outbox.is_stored(&alert_message_id(&arrived));
+        let verdict = self.judge(&arrived, scored, Known { called, is_done });
+        if is_done {
             return Ok(());
         }
         let arrived = Arc::new(arrived);
@@ -172,35 +152,6 @@ impl SentinelWork {
             shadow.offer(&arrived.window, &arrived.policy, approved);
         }
         Ok(())
-    }
-
-    /// Steps the triage. An alert that the limits hold back is taken back from it, so that no cool-down begins with a call
-    /// that nobody got. In a replay, who was called and who was not is read off what is stored.
-    fn judge(&mut self, arrived: &Arrived, scored: Scored, known: Known) -> Verdict {
-        let Arrived { window, policy, .. } = arrived;
-        let rules = triage_policy(policy.threshold, policy.cool_down_s);
-        let triage = self.mandates.triage(&window.mandate, &policy.id, rules);
-        let before = triage.clone();
-        let outcome = triage.step(scored.score, Timestamp::from_seconds(window.end));
-        let metrics = &self.sentinel.site.metrics;
-        match outcome {
-            TriageOutcome::Alert { escalation } if !known.called => {
-                // What was decided before, and no alert is stored of, was held back then.
-                let held_back = match known.is_done {
-                    true => !escalation,
-                    false => self.sentinel.holds_back(&window.mandate, policy, escalation),
-                };
-                if held_back {
-                    triage.take_back(&before);
-                    return Verdict::RateLimited;
-                }
-            }
-            TriageOutcome::Suppressed { .. } if !known.is_done => {
-                metrics.count(Counter::AlertsSuppressed, outcome.label());
-            }
-            _ => {}
-        }
-        Verdict::Triage(outcome)
     }
 
     fn note_scored(&self, scored: Scored) {
@@ -232,17 +183,6 @@ impl SentinelWork {
             held.push(sequence, window, Instant::now());
         }
         reader.is_at_end().then_some((mandates, held))
-    }
-}
-
-impl Sentinel {
-    /// Whether an alert would be one too many. An escalation counts, and is never held back.
-    fn holds_back(&self, mandate: &B32, policy: &Policy, escalation: bool) -> bool {
-        let Err(reason) = self.limits.check(mandate, &policy.id) else { return false };
-        if !escalation {
-            self.site.metrics.count(Counter::AlertsSuppressed, reason);
-        }
-        !escalation
     }
 }
 
@@ -304,14 +244,5 @@ impl Work for SentinelWork {
             model,
         });
         self.score_and_decide(arrived.collect(), outbox).await
-    }
-}
-
-impl Verdict {
-    fn label(self) -> &'static str {
-        match self {
-            Self::Triage(outcome) => outcome.label(),
-            Self::RateLimited => "suppressed_rate_limit",
-        }
     }
 }
