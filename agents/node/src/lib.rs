@@ -18,6 +18,7 @@ pub mod journal;
 pub mod keys;
 pub mod memory;
 pub mod models;
+pub mod partition;
 pub mod reconcile;
 pub mod roles;
 pub mod telemetry;

@@ -5,6 +5,7 @@ mod audit;
 mod chain;
 mod charts;
 mod journal;
+mod lease;
 mod message;
 mod observation;
 mod reconcile;

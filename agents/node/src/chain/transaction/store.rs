@@ -58,7 +58,7 @@ impl Submissions {
         let key = stored.machine.digest().to_hex();
         let record = Record { payer: stored.payer, machine: stored.machine.clone() };
         let bytes = serde_json::to_vec(&record).expect("a submission has string keys and no floats");
-        stored.revision = self.bucket.replace(&key, bytes, stored.revision).await?.ok_or(SettleError::Taken)?;
+        stored.revision = self.bucket.put_if(&key, bytes, stored.revision).await?.ok_or(SettleError::Taken)?;
         Ok(())
     }
 
@@ -78,9 +78,8 @@ impl Submissions {
 
     async fn read(&self, receipt: &B32) -> Result<(u64, Option<Stored>), BusError> {
         let key = receipt.to_hex();
-        let revised = self.bucket.revised(&key).await?;
-        let revision = revised.revision;
-        let record = revised.value.and_then(|bytes| match serde_json::from_slice::<Record>(&bytes) {
+        let (value, revision) = self.bucket.record(&key).await?;
+        let record = value.and_then(|bytes| match serde_json::from_slice::<Record>(&bytes) {
             Ok(record) => Some(record),
             Err(_) => {
                 tracing::warn!(receipt = key, "a stored submission cannot be read; the chain is asked anew");
