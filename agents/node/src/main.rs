@@ -71,7 +71,7 @@ async fn run(command: Command, stop: CancellationToken) -> anyhow::Result<bool> 
         Command::Gov(step) => gov::command(&step).await?,
         Command::Reconcile(args) => return reconcile::command(&args, telemetry::Metrics::default()).await,
         Command::Journal(JournalCommand::Verify { connect }) => {
-            let bus = Bus::connect(&connect.nats, patience(&connect)).await?;
+            let bus = Bus::open(&connect.broker.settings(&connect.nats)?, patience(&connect)).await?;
             bus.ensure_streams().await?;
             return journal::command(&bus).await;
         }

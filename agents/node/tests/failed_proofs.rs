@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use hygeia_node::bus::{Bus, SlowQueue};
+use hygeia_node::bus::{Bus, BusSettings, SlowQueue};
 use hygeia_node::clock::now_ms;
 use hygeia_node::demo::processes::NatsServer;
 use hygeia_node::journal::{self, Journal};
@@ -292,4 +292,26 @@ async fn an_engine_that_hangs_holds_up_nobody_else() {
     let proved: Vec<B32> = scene.all::<Receipt>(Stream::Receipts).await.iter().map(|r| r.alert_id).collect();
     assert_eq!(proved, [B32::new([2; 32]), B32::new([1; 32])]);
     scene.nats.stop().await;
+}
+
+/// On a broker that two networks share, each has its requests to itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_queue_of_a_network_is_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let nats = NatsServer::start(&support::tools(), dir.path()).await.unwrap();
+    let mut buses = Vec::new();
+    for name in ["north", "south"] {
+        let settings = BusSettings { network: Some(name.parse().unwrap()), ..BusSettings::open(nats.url()) };
+        let bus = Bus::open(&settings, Duration::from_secs(5)).await.unwrap();
+        bus.ensure_streams().await.unwrap();
+        buses.push(bus);
+    }
+    let (id, bytes) = (request(1).message_id(), request(1).encode());
+    buses[0].publish(Stream::ProofRequests, subject::PROVE_REQUEST.to_owned(), &id, bytes).await.unwrap();
+    let (north, south) = (alert::queue(&buses[0]).await.unwrap(), alert::queue(&buses[1]).await.unwrap());
+    assert_eq!((north.waiting().await.unwrap(), south.waiting().await.unwrap()), (1, 0));
+    let (taken, job) = north.next_of::<ProofRequest>(&CancellationToken::new()).await.unwrap().unwrap();
+    assert_eq!(taken.alert_id, request(1).alert_id);
+    job.done().await.unwrap();
+    nats.stop().await;
 }

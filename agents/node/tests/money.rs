@@ -100,6 +100,60 @@ fn submitted(fact: &Fact) -> Option<B32> {
     }
 }
 
+/// Two payers, killed again and again: each time as soon as the journal tells of something new.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_wherever_it_stands_a_steward_settles_each_receipt_once() {
+    const RECEIPTS: u8 = 3;
+    let dir = tempfile::tempdir().unwrap();
+    let mut scene = Scene::begin(dir.path()).await;
+    let keys = [payer(), payer()];
+    let mut files = Vec::new();
+    for (key, name) in keys.iter().zip(["one.key", "two.key"]) {
+        fund(&scene, key, 100).await;
+        files.push(key_file(dir.path(), name, key));
+    }
+    let mut receipts = Vec::new();
+    for n in 1..=RECEIPTS {
+        receipts.push(scene.receipt(n).await);
+    }
+    scene.publish(&receipts).await;
+    scene.network.mine_by_interval().await.unwrap();
+    let mut kills = 0;
+    loop {
+        let (told, _) = scene.network.bus.stream_state(Stream::Journal).await.unwrap();
+        let mut steward = scene.steward_process(&[&files[0], &files[1]]);
+        let settled = scene.wait_for_news(told).await;
+        steward.kill().await.unwrap();
+        kills += 1;
+        if settled >= usize::from(RECEIPTS) {
+            break;
+        }
+        assert!(kills < 60, "it never comes to an end: {settled} settled");
+    }
+    let steward = scene.steward(&[&files[0], &files[1]]);
+    scene.wait_until_the_queue_is_done().await;
+    steward.stop().await;
+    assert!(kills >= 3, "{kills} kills say little");
+
+    let settled = scene.settlements().await;
+    assert!(settled.iter().all(|settlement| settlement.status == SettlementStatus::Triggered));
+    let transactions: BTreeSet<B32> = settled.iter().map(|settlement| settlement.transaction).collect();
+    let of: BTreeSet<B32> = settled.iter().map(|settlement| settlement.receipt_id).collect();
+    assert_eq!((settled.len(), transactions.len(), of.len()), (3, 3, 3), "each once");
+    let announced: BTreeSet<B32> = facts(&scene).await.iter().filter_map(submitted).collect();
+    assert!(transactions.is_subset(&announced), "no transaction that was not announced");
+    assert!(journal::verify(&scene.network.bus).await.unwrap().iter().all(|walked| walked.outcome.is_ok()));
+    let report = scene.reconcile().await;
+    assert_eq!((found(&report), report.triggers), (vec![], 3));
+    // No nonce was left out and none was spent on anything else.
+    let mut spent = 0;
+    for key in &keys {
+        spent += self::transactions(&scene, key).await;
+    }
+    assert_eq!(spent, 3);
+    scene.network.stop().await;
+}
+
 /// A steward without the key of a receipt's payer leaves the receipt to one that has it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_two_stewards_one_writes() {
@@ -217,16 +271,7 @@ async fn a_deep_reorg(scene: &mut Scene, file: &std::path::Path) {
         }
     };
     tokio::time::timeout(Duration::from_secs(60), ended).await.expect("it is brought to the chain again");
-    let queue_is_done = async {
-        loop {
-            let state = scene.network.bus.queue_state(Stream::Receipts, "steward").await.unwrap();
-            if state.done_to == state.given_to {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(60), queue_is_done).await.expect("it is taken off the queue");
+    scene.wait_until_the_queue_is_done().await;
     steward.stop().await;
     let report = scene.reconcile().await;
     assert_eq!((found(&report), report.undecided), (vec![], 0));

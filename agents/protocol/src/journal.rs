@@ -14,7 +14,8 @@ use crate::bytes::{Address, B32};
 use crate::digest::Digest;
 use crate::message::{Message, V1};
 
-/// What happened. `message` is the [`message_hash`] of the message that says so on the bus.
+/// What happened. `message` is the [`message_hash`] of the message that says so on the bus. An entry is written before what
+/// it tells of is stored: after a crash in between it is written again, and nothing stands that the journal does not know.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Fact {
@@ -34,7 +35,7 @@ pub enum Fact {
         /// The proof request.
         message: B32,
     },
-    /// A proof was made, verified and stored.
+    /// A proof was made and verified, and its receipt is about to be stored.
     ReceiptMade {
         /// The alert.
         alert: B32,

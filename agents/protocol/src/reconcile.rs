@@ -12,7 +12,8 @@ use crate::submission::Landing;
 /// A receipt that the broker holds and no steward has in hand is looked for again after this long, where nothing else
 /// says that it is being worked on: longer than a receipt waits for a signer, far shorter than a patient waits for care.
 const IN_HAND_MS_MAX: u64 = 3_600_000;
-/// A message may stand for this long before the journal tells of it: a writer that was killed in between comes again.
+/// A message may stand for this long before the journal is held against it: the journal is read last, but a broker of
+/// several servers may answer from one that is behind.
 pub const GRACE_MS: u64 = 120_000;
 /// Journal entries older than this may tell of messages that the broker has let go by: it keeps them for 400 days.
 const MESSAGE_KEPT_MS: u64 = 390 * 86_400_000;

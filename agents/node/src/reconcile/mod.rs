@@ -176,7 +176,7 @@ pub async fn command(args: &ReconcileArgs, metrics: Metrics) -> Result<bool> {
     let connect = &args.connect;
     let patience = crate::roles::patience(connect);
     let deployment = Deployment::load(&connect.deployment)?;
-    let bus = Bus::connect(&connect.nats, patience).await?;
+    let bus = Bus::open(&connect.broker.settings(&connect.nats)?, patience).await?;
     bus.ensure_streams().await?;
     let chain = Chain::connect(&connect.chain, &[], patience).await?;
     chain.expect(&deployment)?;

@@ -70,8 +70,8 @@ impl Repairs<'_> {
         let bytes = settlement.encode();
         let message = message_hash(&bytes);
         let id = format!("{}-repair-{}", settlement.message_id(), self.settlements_of(receipt));
-        self.bus.publish(Stream::Settlements, subject::SETTLEMENT.to_owned(), &id, bytes).await?;
         self.note(receipt, finding, message).await?;
+        self.bus.publish(Stream::Settlements, subject::SETTLEMENT.to_owned(), &id, bytes).await?;
         Ok(Done::Repaired)
     }
 
@@ -84,8 +84,8 @@ impl Repairs<'_> {
         let message = Receipt::decode(&entry.payload)?;
         let id = format!("{}-again-{copies}", message.message_id());
         let bytes = entry.payload.to_vec();
-        self.bus.publish(Stream::Receipts, subject::RECEIPT.to_owned(), &id, bytes).await?;
         self.note(receipt, finding, message_hash(&entry.payload)).await?;
+        self.bus.publish(Stream::Receipts, subject::RECEIPT.to_owned(), &id, bytes).await?;
         Ok(Done::Repaired)
     }
 

@@ -146,9 +146,10 @@ impl Steward {
         let settlement = self.settlement(receipt, &outcome);
         let bytes = settlement.encode();
         let message = message_hash(&bytes);
+        // First the journal: whatever stands on the bus is told of there.
+        self.journal.note(fact(receipt.receipt_id, &outcome, message)).await?;
         let subject = subject::SETTLEMENT.to_owned();
         self.site.bus.publish(Stream::Settlements, subject, &settlement.message_id(), bytes).await?;
-        self.journal.note(fact(receipt.receipt_id, &outcome, message)).await?;
         Ok(job.done().await?)
     }
 

@@ -128,6 +128,23 @@ impl Scene {
 
     /// Starts a steward in this process, with these key files.
     pub fn steward(&self, key_files: &[&Path]) -> Running {
+        let Command::Steward { connect, steward } = Cli::parse_from(self.arguments(key_files)).command else {
+            unreachable!("these are a steward's arguments")
+        };
+        let stop = CancellationToken::new();
+        let plan = Plan { steward: Some(steward), ..Plan::default() };
+        let role = tokio::spawn(run_roles(vec![Role::Steward], connect, plan, stop.clone()));
+        Running { stop, role }
+    }
+
+    /// Starts a steward as a process of its own; it ends with its owner.
+    pub fn steward_process(&self, key_files: &[&Path]) -> tokio::process::Child {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_hygeia"));
+        command.args(&self.arguments(key_files)[1..]).kill_on_drop(true);
+        command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap()
+    }
+
+    fn arguments(&self, key_files: &[&Path]) -> Vec<String> {
         let text = |path: &Path| path.display().to_string();
         let confirmations = CONFIRMATIONS.to_string();
         let mut arguments: Vec<String> = ["hygeia", "steward", "--nats", self.network.nats.url(), "--chain"]
@@ -139,11 +156,7 @@ impl Scene {
         for file in key_files {
             arguments.extend(["--signer-key-file".to_owned(), text(file)]);
         }
-        let Command::Steward { connect, steward } = Cli::parse_from(arguments).command else { unreachable!() };
-        let stop = CancellationToken::new();
-        let plan = Plan { steward: Some(steward), ..Plan::default() };
-        let role = tokio::spawn(run_roles(vec![Role::Steward], connect, plan, stop.clone()));
-        Running { stop, role }
+        arguments
     }
 
     pub async fn settlements(&self) -> Vec<Settlement> {
@@ -168,6 +181,35 @@ impl Scene {
             }
         };
         tokio::time::timeout(REST, waiting).await.expect("the settlements do not come")
+    }
+
+    /// Waits until the journal tells of more than so much, or everything is settled; how many settlements stand.
+    pub async fn wait_for_news(&self, told: u64) -> usize {
+        let waiting = async {
+            loop {
+                let (now, _) = self.network.bus.stream_state(Stream::Journal).await.unwrap();
+                if now > told {
+                    return self.settlements().await.len();
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(REST, waiting).await.expect("nothing happens any more")
+    }
+
+    /// Waits until every receipt is taken off the stewards' queue.
+    pub async fn wait_until_the_queue_is_done(&self) {
+        let waiting = async {
+            loop {
+                let state = self.network.bus.queue_state(Stream::Receipts, "steward").await.unwrap();
+                let (_, last) = self.network.bus.stream_state(Stream::Receipts).await.unwrap();
+                if state.done_to == last {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(REST, waiting).await.expect("the queue does not come to an end");
     }
 
     /// What a reconciler says that sees everything at once.

@@ -105,12 +105,9 @@ impl AlertProofs {
     async fn publish(&self, receipt: &Receipt) -> Result<()> {
         let (alert, bytes) = (receipt.alert_id, receipt.encode());
         let message = message_hash(&bytes);
-        let is_repeated =
-            self.bus.publish(Stream::Receipts, subject::RECEIPT.to_owned(), &receipt.message_id(), bytes).await?;
-        // The broker keeps the first of two; whoever stored that one, or the reconciler, tells the journal of it.
-        if !is_repeated {
-            self.journal.note(Fact::ReceiptMade { alert, receipt: receipt.receipt_id, message }).await?;
-        }
+        // First the journal: whatever stands on the bus is told of there.
+        self.journal.note(Fact::ReceiptMade { alert, receipt: receipt.receipt_id, message }).await?;
+        self.bus.publish(Stream::Receipts, subject::RECEIPT.to_owned(), &receipt.message_id(), bytes).await?;
         self.metrics.count(Counter::ProofsPublished, "");
         tracing::info!(%alert, prove_ms = receipt.prove_ms, "proof verified and published");
         Ok(())
