@@ -2,6 +2,7 @@
 
 pub mod device;
 pub mod gov;
+pub mod telemetry;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -9,6 +10,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use device::{ProofDevice, ScoringDevice};
+use telemetry::{LogLevelArgs, SchemaArgs, TelemetryArgs, TopArgs};
 
 /// Agents that watch patients' streams, alert at once, prove every score and trigger approved care.
 #[derive(Debug, Parser)]
@@ -148,6 +150,12 @@ pub enum Command {
     /// and only then sends. With --dry-run it ends before it signs.
     #[command(subcommand)]
     Gov(gov::GovCommand),
+    /// Watch a running network: rates, latencies, queues, partitions and alerts, live in the terminal.
+    Top(TopArgs),
+    /// Show or change what a running process logs.
+    LogLevel(LogLevelArgs),
+    /// Write the schema of metrics, spans and log fields.
+    Telemetry(SchemaArgs),
 }
 
 /// Several roles with all their settings.
@@ -192,6 +200,9 @@ pub enum Role {
 }
 
 impl Role {
+    /// Every role.
+    pub const ALL: [Self; 5] = [Self::Oracle, Self::Sentinel, Self::Prover, Self::Steward, Self::Gateway];
+
     /// The role's name, as on the command line.
     pub fn name(self) -> &'static str {
         match self {
@@ -232,6 +243,9 @@ pub struct Connect {
     /// by it. The compute side never sees it.
     #[arg(long, env = "HYGEIA_NETWORK_KEY_FILE")]
     pub network_key_file: Option<PathBuf>,
+    /// What is told of the role's work, and to whom.
+    #[command(flatten)]
+    pub telemetry: TelemetryArgs,
 }
 
 /// Settings of the oracle.

@@ -19,5 +19,6 @@ pub mod memory;
 pub mod models;
 pub mod roles;
 pub mod telemetry;
+pub mod top;
 pub mod verifier;
 pub mod verify;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use hygeia_node::cli::{Cli, Command, Connect, Role};
 use hygeia_node::roles::{Plan, run_roles};
-use hygeia_node::{chain, demo, explain, gov, keys, models, telemetry, verifier, verify};
+use hygeia_node::{chain, demo, explain, gov, keys, models, telemetry, top, verifier, verify};
 use tokio_util::sync::CancellationToken;
 
 #[tokio::main]
@@ -66,6 +66,11 @@ async fn run(command: Command, stop: CancellationToken) -> anyhow::Result<bool> 
         Command::GenVerifier(args) => verifier::command(&args)?,
         Command::Deploy(args) => chain::deploy::command(&args).await?,
         Command::Gov(step) => gov::command(&step).await?,
+        Command::Top(_args) => {}
+        Command::LogLevel(args) => telemetry::level::command(&args).await?,
+        Command::Telemetry(args) => {
+            print!("{}", if args.json { telemetry::document::json() } else { telemetry::document::markdown() });
+        }
     }
     Ok(true)
 }

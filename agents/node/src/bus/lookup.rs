@@ -4,7 +4,7 @@ use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::{self, RawMessageError, RawMessageErrorKind};
 use hygeia_protocol::subject::Stream;
 
-use super::{Bus, BusError, Entry};
+use super::{Bus, BusError, Entry, trace};
 
 /// A stream that single messages are looked up in.
 #[derive(Clone)]
@@ -36,6 +36,7 @@ impl Lookup {
                 stored_at_ms: u64::try_from(message.time.unix_timestamp_nanos() / 1_000_000).unwrap_or(0),
                 subject: message.subject.to_string(),
                 payload: message.payload,
+                trace: trace::extract(Some(&message.headers)),
             })),
             Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
             Err(source) => Err(BusError::Read {

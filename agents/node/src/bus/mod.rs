@@ -2,6 +2,8 @@
 
 mod lookup;
 mod reader;
+mod state;
+mod trace;
 mod work;
 
 use std::time::Duration;
@@ -11,8 +13,11 @@ use async_nats::jetstream::{self, kv, message::PublishMessage, stream};
 use hygeia_protocol::subject::Stream;
 use thiserror::Error;
 
+use crate::telemetry::{Counter, Histogram, process};
+
 pub use lookup::Lookup;
 pub use reader::{Checkpoint, Entry, OrderedReader};
+pub use state::{QueueState, StreamState};
 pub use work::{Job, SlowQueue, WorkQueue};
 
 /// How long JetStream remembers a `Nats-Msg-Id`. A role that comes back within this time re-publishes without a trace;
@@ -162,6 +167,7 @@ impl Bus {
                     return Err(BusError::Publish { stream: stream.name(), attempts: attempt, source });
                 }
                 Err(source) => {
+                    process().count(Counter::PublishRetries, stream.name());
                     tracing::warn!(stream = stream.name(), attempt, reason = %source, "publishing again");
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(RETRY_PAUSE_MAX);
@@ -179,7 +185,9 @@ impl Bus {
         payload: bytes::Bytes,
     ) -> Result<bool, Box<dyn std::error::Error + Send + Sync>> {
         let message = PublishMessage::build().payload(payload).message_id(message_id).expected_stream(stream.name());
-        let ack = self.jetstream.send_publish(subject.to_owned(), message).await?.await?;
+        let started = std::time::Instant::now();
+        let ack = self.jetstream.send_publish(subject.to_owned(), trace::inject(message)).await?.await?;
+        process().took(Histogram::PublishRoundTrip, started.elapsed());
         Ok(ack.duplicate)
     }
 
@@ -199,6 +207,7 @@ impl Bus {
             .expected_stream(stream.name())
             .expected_last_subject_sequence(last_sequence);
         let error = |source| BusError::Publish { stream: stream.name(), attempts: 1, source };
+        let message = trace::inject(message);
         let sent = self.jetstream.send_publish(subject, message).await.map_err(|e| error(Box::new(e)))?;
         match sent.await {
             Ok(ack) if !ack.duplicate => Ok(Some(ack.sequence)),
@@ -216,7 +225,7 @@ impl Bus {
         payload: Vec<u8>,
     ) -> Result<jetstream::context::PublishAckFuture, async_nats::jetstream::context::PublishError> {
         let message = PublishMessage::build().payload(payload.into()).message_id(message_id);
-        self.jetstream.send_publish(subject, message).await
+        self.jetstream.send_publish(subject, trace::inject(message)).await
     }
 
     /// Opens a key-value bucket, creating it when absent.

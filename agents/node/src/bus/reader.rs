@@ -10,7 +10,8 @@ use async_nats::jetstream::consumer::{DeliverPolicy, pull};
 use futures::StreamExt;
 use hygeia_protocol::subject::Stream;
 
-use super::{Bucket, Bus, BusError};
+use super::{Bucket, Bus, BusError, trace};
+use crate::telemetry::trace::TraceContext;
 
 /// Bucket that holds how far each role has come.
 const CHECKPOINT_BUCKET: &str = "hygeia_checkpoint";
@@ -28,6 +29,8 @@ pub struct Entry {
     pub subject: String,
     /// The bytes as they came.
     pub payload: bytes::Bytes,
+    /// The trace it belongs to, if its sender named one.
+    pub trace: Option<TraceContext>,
 }
 
 /// All messages of a stream in the order of their sequence, for ever.
@@ -79,6 +82,7 @@ impl OrderedReader {
             stored_at_ms: u64::try_from(info.published.unix_timestamp_nanos() / 1_000_000).unwrap_or(0),
             subject: message.message.subject.to_string(),
             payload: message.message.payload.clone(),
+            trace: trace::extract(message.message.headers.as_ref()),
         })
     }
 

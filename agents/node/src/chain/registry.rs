@@ -21,6 +21,7 @@ use hygeia_zkml::CommitmentScheme;
 use tokio_util::sync::CancellationToken;
 
 use super::{Chain, ChainError, Deployment};
+use crate::telemetry::{Gauge, Moment, process};
 
 /// How often the chain is asked for a new block.
 const POLL: Duration = Duration::from_millis(500);
@@ -119,6 +120,9 @@ impl Registries {
     pub async fn watch(chain: Chain, deployment: Deployment, stop: CancellationToken) -> Result<Self, ChainError> {
         let mut watcher = Watcher::new(chain, deployment);
         let first = watcher.refresh().await?.unwrap_or_default();
+        process().saw(Moment::RegistryView);
+        process().saw(Moment::Block);
+        process().set(Gauge::HeadBlock, first.head);
         let registries = Self { view: Arc::new(RwLock::new(first)) };
         let shared = registries.view.clone();
         tokio::spawn(async move {
@@ -127,7 +131,15 @@ impl Registries {
                     () = stop.cancelled() => return,
                     () = tokio::time::sleep(POLL) => {}
                 }
-                match watcher.refresh().await {
+                let refreshed = watcher.refresh().await;
+                if refreshed.is_ok() {
+                    process().saw(Moment::RegistryView);
+                }
+                if let Ok(Some(view)) = &refreshed {
+                    process().saw(Moment::Block);
+                    process().set(Gauge::HeadBlock, view.head);
+                }
+                match refreshed {
                     Ok(Some(view)) => *shared.write().unwrap_or_else(PoisonError::into_inner) = view,
                     Ok(None) => {}
                     Err(reason) => tracing::warn!(%reason, "the registries could not be read; the last view stands"),

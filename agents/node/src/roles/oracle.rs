@@ -29,7 +29,9 @@ use crate::clock::now_ms;
 use crate::convert;
 use crate::enrolment::{Enrolment, Enrolments};
 use crate::models;
-use crate::telemetry::Counter;
+use crate::telemetry::schema::events::{Attribute, SpanName};
+use crate::telemetry::trace::{Span, Value};
+use crate::telemetry::{Counter, Histogram, Loop, Moment};
 
 /// Without a message for this long the checkpoint is written down.
 const IDLE: Duration = Duration::from_millis(500);
@@ -91,6 +93,7 @@ impl Oracle {
         }
         let stop = self.site.stop.clone();
         loop {
+            self.site.metrics.watchdog().beat(Loop::Oracle);
             let entry = tokio::select! {
                 () = stop.cancelled() => break,
                 entry = reader.next_within(IDLE) => entry?,
@@ -100,12 +103,13 @@ impl Oracle {
                 checkpoint.flush().await?;
                 continue;
             };
+            self.site.metrics.saw(Moment::Observation);
             let silent = checkpoint.covers(entry.sequence);
             match self.observe(&entry).await? {
                 Ok((patient, snapshots)) if !silent => {
                     self.site.metrics.count(Counter::ObservationsAccepted, "");
                     for snapshot in snapshots {
-                        self.attest(&patient, snapshot, entry.stored_at_ms).await?;
+                        self.attest(&patient, snapshot, &entry).await?;
                     }
                 }
                 Err(rejection) if !silent => self.dead_letter(&entry, &rejection).await?,
@@ -117,6 +121,7 @@ impl Oracle {
             }
         }
         checkpoint.flush().await?;
+        self.site.metrics.watchdog().ended(Loop::Oracle);
         Ok(())
     }
 
@@ -151,7 +156,7 @@ impl Oracle {
     }
 
     /// Signs a window under the patient's mandate and publishes it; withholds it where there is no live consent.
-    async fn attest(&mut self, patient: &PatientId, snapshot: WindowSnapshot, observed_at_ms: u64) -> Result<()> {
+    async fn attest(&mut self, patient: &PatientId, snapshot: WindowSnapshot, last: &Entry) -> Result<()> {
         let partition = self.partitioner.of(patient);
         let enrolment = match self.consented(patient).await? {
             Ok(enrolment) => enrolment,
@@ -164,10 +169,15 @@ impl Oracle {
             self.site.metrics.count(Counter::WindowsWithheld, "proof_system_unknown");
             return Ok(());
         };
-        let window = self.sign(&enrolment, scheme, &snapshot, observed_at_ms)?;
-        let subject = subject::window(partition);
-        self.site.bus.publish(Stream::Windows, subject, &window.message_id(), window.encode()).await?;
+        let mut span = Span::after(SpanName::Window, last.trace).since_ms(last.stored_at_ms);
+        span.tell(Attribute::Partition, Value::Number(partition.0.into()));
+        let window = self.sign(&enrolment, scheme, &snapshot, last.stored_at_ms)?;
+        let (subject, id) = (subject::window(partition), window.message_id());
+        span.around(self.site.bus.publish(Stream::Windows, subject, &id, window.encode())).await?;
+        span.end();
         self.site.metrics.count(Counter::WindowsAttested, "");
+        self.site.metrics.saw(Moment::Window);
+        self.site.metrics.took_since_ms(Histogram::WindowLatency, last.stored_at_ms, now_ms());
         Ok(())
     }
 

@@ -27,7 +27,9 @@ use crate::clock::now_ms;
 use crate::explain;
 use crate::memory::{CaseMemory, Embedding};
 use crate::models;
-use crate::telemetry::Counter;
+use crate::telemetry::schema::events::{Attribute, SpanName};
+use crate::telemetry::trace::{Span, TraceContext, Value, keep_for_alert};
+use crate::telemetry::{Counter, Histogram, Loop, Moment};
 
 /// Windows scored at a time at most: past this the matrix product no longer gets cheaper per window.
 const BATCH_MAX: usize = 64;
@@ -121,6 +123,8 @@ struct Sentinel {
 struct Arrived {
     sequence: u64,
     partition: Partition,
+    trace: Option<TraceContext>,
+    arrived_at_ms: u64,
     window: AttestedWindow,
 }
 
@@ -140,6 +144,7 @@ impl Sentinel {
         }
         let stop = self.site.stop.clone();
         loop {
+            self.site.metrics.watchdog().beat(Loop::Sentinel);
             let first = tokio::select! {
                 () = stop.cancelled() => break,
                 entry = reader.next_within(IDLE) => entry?,
@@ -158,6 +163,7 @@ impl Sentinel {
             }
         }
         checkpoint.flush().await?;
+        self.site.metrics.watchdog().ended(Loop::Sentinel);
         Ok(())
     }
 
@@ -165,6 +171,8 @@ impl Sentinel {
         let arrived: Vec<Arrived> = batch.into_iter().filter_map(|entry| self.admit(entry)).collect();
         let features: Vec<Vec<i32>> = arrived.iter().map(|a| a.window.features.clone()).collect();
         let scores = self.engine.score_batch(&features)?;
+        self.site.metrics.observe(Histogram::ScoringBatch, features.len() as f64);
+        self.site.metrics.saw(Moment::Window);
         let policies = self.registries.policies_of(self.model_hash.into_bytes());
         for (arrived, score) in arrived.into_iter().zip(scores) {
             let silent = checkpoint.covers(arrived.sequence);
@@ -204,7 +212,7 @@ impl Sentinel {
             return None;
         }
         *newest = window.end;
-        Some(Arrived { sequence: entry.sequence, partition, window })
+        Some(Arrived { sequence: entry.sequence, partition, trace: entry.trace, arrived_at_ms: now_ms(), window })
     }
 
     async fn decide(&mut self, arrived: &Arrived, scored: Scored, policy: &ActivePolicy, silent: bool) -> Result<()> {
@@ -258,6 +266,7 @@ impl Sentinel {
         escalation: bool,
     ) -> Result<()> {
         let (window, score) = (&arrived.window, scored.score);
+        let span = self.alert_span(arrived, policy);
         let embedding = Embedding::of(self.model.network(), &window.features)?;
         let alert = Alert {
             v: V1,
@@ -278,13 +287,12 @@ impl Sentinel {
             contributions: explain::contributions(&self.model, &window.clinical, &window.features)?,
             similar: self.memory.nearest(&embedding).await,
         };
-        self.site
-            .bus
-            .publish(Stream::Alerts, subject::alert(arrived.partition), &alert.message_id(), alert.encode())
-            .await?;
+        let subject = subject::alert(arrived.partition);
+        span.around(self.site.bus.publish(Stream::Alerts, subject, &alert.message_id(), alert.encode())).await?;
         let kind = if escalation { "escalation" } else { "new" };
         self.site.metrics.count(Counter::AlertsRaised, kind);
-        tracing::info!(alert = %alert.alert_id, kind, "alert raised");
+        self.site.metrics.took_since_ms(Histogram::AlertLatency, window.observed_at_ms, now_ms());
+        span.around(async { tracing::info!(alert = %alert.alert_id, kind, "alert raised") }).await;
 
         let request = ProofRequest {
             v: V1,
@@ -296,12 +304,25 @@ impl Sentinel {
             requested_at_ms: now_ms(),
             mode: ProofMode::Alert,
         };
-        self.site
-            .bus
-            .publish(Stream::ProofRequests, subject::PROVE_REQUEST.to_owned(), &request.message_id(), request.encode())
+        let subject = subject::PROVE_REQUEST.to_owned();
+        span.around(self.site.bus.publish(Stream::ProofRequests, subject, &request.message_id(), request.encode()))
             .await?;
+        span.end();
         self.memory.remember(&alert.alert_id, embedding, score);
         Ok(())
+    }
+
+    /// The step of an alert, in a trace that is kept from here on whatever became of it before.
+    fn alert_span(&self, arrived: &Arrived, policy: &ActivePolicy) -> Span {
+        let Arrived { window, trace, arrived_at_ms, partition, .. } = arrived;
+        let trace = keep_for_alert(*trace, window.observed_at_ms, window.emitted_at_ms);
+        let score = Span::after(SpanName::Score, Some(trace)).since_ms(*arrived_at_ms);
+        let mut span = Span::after(SpanName::Alert, Some(score.context()));
+        score.end();
+        span.tell(Attribute::Partition, Value::Number(partition.0.into()));
+        span.tell(Attribute::Policy, Value::Id(policy.id));
+        span.tell(Attribute::Model, Value::Id(self.model_hash));
+        span
     }
 
     async fn write_ledger(&self, arrived: &Arrived, scored: Scored, outcome: &str) -> Result<()> {

@@ -4,7 +4,7 @@
 //! receipt at a time: nonces are consecutive, and a stuck transaction is seen and bumped before the next is sent.
 
 use std::num::NonZeroU32;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
@@ -13,11 +13,14 @@ use hygeia_protocol::subject::{self, Stream};
 
 use super::{Site, required};
 use crate::bus::{Job, WorkQueue};
-use crate::chain::load_signer;
+use crate::chain::{balance, load_signer};
 use crate::chain::transaction::{Outcome, Triggers};
 use crate::cli::StewardArgs;
 use crate::clock::now_ms;
-use crate::telemetry::Counter;
+use crate::telemetry::queues::{self, Watched};
+use crate::telemetry::schema::events::{Attribute, SpanName};
+use crate::telemetry::trace::{Span, Value};
+use crate::telemetry::{Counter, Histogram, Loop};
 
 /// Name of the queue all stewards share.
 const QUEUE: &str = "steward";
@@ -32,6 +35,7 @@ pub async fn run(site: Site, args: StewardArgs) -> Result<()> {
     let signer = load_signer(&key_file)?;
     let account = signer.address();
     let chain = site.chain(Some(signer)).await?;
+    balance::watch(chain.clone(), account, site.metrics.clone(), site.stop.clone());
     let triggers = Triggers::open(chain, account, &site.deployment, args.confirmations, &site.bus).await?;
     let steward = Steward { limit: RateLimiter::direct(Quota::per_minute(TRANSACTIONS_PER_MINUTE)), triggers, site };
     tracing::info!(%account, "steward ready");
@@ -48,15 +52,29 @@ impl Steward {
     async fn work(&self) -> Result<()> {
         let mut queue = WorkQueue::open(&self.site.bus, Stream::Receipts, QUEUE).await?;
         self.site.metrics.ready();
-        while let Some((receipt, job)) = queue.next_of(&self.site.stop).await? {
-            self.handle(receipt, job).await?;
+        let watched = Watched { stream: Stream::Receipts, durable: QUEUE.to_owned(), word: "receipts" };
+        queues::watch(self.site.bus.clone(), self.site.metrics.clone(), watched, self.site.stop.clone());
+        let watchdog = self.site.metrics.watchdog();
+        while let Some((receipt, job)) =
+            watchdog.while_waiting(Loop::Steward, queue.next_of::<Receipt>(&self.site.stop)).await?
+        {
+            let mut span = Span::after(SpanName::Settlement, job.trace());
+            span.tell(Attribute::Receipt, Value::Id(receipt.receipt_id));
+            span.tell(Attribute::Policy, Value::Id(receipt.policy));
+            // A chain that does not answer is waited for as long as it takes: a restart would not make it answer.
+            let handling = watchdog.while_waiting(Loop::Steward, self.handle(receipt, job));
+            span.around(handling).await?;
+            span.end();
         }
+        watchdog.ended(Loop::Steward);
         Ok(())
     }
 
     async fn handle(&self, receipt: Receipt, job: Job) -> Result<()> {
+        let started = Instant::now();
         let outcome = job.while_working(self.settle(&receipt)).await;
         let Some(outcome) = outcome else { return Ok(()) };
+        self.site.metrics.took(Histogram::SettlementTime, started.elapsed());
         let settlement = self.record(&receipt, outcome);
         self.site
             .bus

@@ -28,10 +28,17 @@ use crate::clock::now_ms;
 use crate::engines::Engines;
 use crate::keys::{self, KeySettings};
 use crate::models;
-use crate::telemetry::Counter;
+use crate::telemetry::trace;
+use crate::telemetry::queues::{self, Watched};
+use crate::telemetry::schema::events::{Attribute, SpanName};
+use crate::telemetry::trace::{Span, Value};
+use crate::telemetry::{Counter, Histogram, Loop};
 
 /// Name of the queue all provers share.
 const QUEUE: &str = "prover";
+
+/// How long one alert's proof may take before the prover counts as stuck: hundreds of times what it takes on a processor.
+const PROOF_MAX: Duration = Duration::from_secs(15 * 60);
 
 /// Why a request gets no proof.
 #[derive(Debug, Error)]
@@ -108,17 +115,30 @@ impl Prover {
     async fn work(&self) -> Result<()> {
         let mut queue = WorkQueue::open(&self.site.bus, Stream::ProofRequests, QUEUE).await?;
         self.site.metrics.ready();
-        while let Some((request, job)) = queue.next_of(&self.site.stop).await? {
-            self.handle(request, job).await?;
+        let watched = Watched { stream: Stream::ProofRequests, durable: QUEUE.to_owned(), word: "prove" };
+        queues::watch(self.site.bus.clone(), self.site.metrics.clone(), watched, self.site.stop.clone());
+        let watchdog = self.site.metrics.watchdog();
+        while let Some((request, job)) = watchdog.while_waiting(Loop::Prover, queue.next_of(&self.site.stop)).await? {
+            watchdog.within(Loop::Prover, PROOF_MAX);
+            let mut span = Span::after(SpanName::Proof, job.trace());
+            let context = span.context();
+            trace::within(context, self.handle(request, job, &mut span)).await?;
+            span.end();
         }
+        watchdog.ended(Loop::Prover);
         Ok(())
     }
 
-    async fn handle(&self, request: ProofRequest, job: Job) -> Result<()> {
+    async fn handle(&self, request: ProofRequest, job: Job, span: &mut Span) -> Result<()> {
         let alert = request.alert_id;
+        span.tell(Attribute::Policy, Value::Id(request.policy));
+        span.tell(Attribute::Model, Value::Id(request.model));
+        let started = Instant::now();
         let _open = self.alerts.begin();
         match job.while_working(self.prove(request)).await {
             Ok(receipt) => {
+                span.tell(Attribute::Receipt, Value::Id(receipt.receipt_id));
+                self.site.metrics.took(Histogram::ProofTime, started.elapsed());
                 self.site
                     .bus
                     .publish(Stream::Receipts, subject::RECEIPT.to_owned(), &receipt.message_id(), receipt.encode())
@@ -127,6 +147,7 @@ impl Prover {
                 tracing::info!(%alert, prove_ms = receipt.prove_ms, "proof verified and published");
             }
             Err(error) => {
+                span.fail(error.label());
                 self.site.metrics.count(Counter::ProofsFailed, error.label());
                 tracing::error!(%alert, kind = error.label(), "no proof for an alert: this is an incident");
             }
