@@ -66,7 +66,7 @@ async fn run(command: Command, stop: CancellationToken) -> anyhow::Result<bool> 
         Command::GenVerifier(args) => verifier::command(&args)?,
         Command::Deploy(args) => chain::deploy::command(&args).await?,
         Command::Gov(step) => gov::command(&step).await?,
-        Command::Top(_args) => {}
+        Command::Top(args) => top::command(&args, stop).await?,
         Command::LogLevel(args) => telemetry::level::command(&args).await?,
         Command::Telemetry(args) => {
             print!("{}", if args.json { telemetry::document::json() } else { telemetry::document::markdown() });

@@ -2,9 +2,13 @@
 
 use async_nats::jetstream::consumer::Consumer;
 use async_nats::jetstream::consumer::pull;
+use futures::StreamExt as _;
 use hygeia_protocol::subject::Stream;
 
 use super::{Bus, BusError};
+
+/// Entries that are listed of a bucket at most: the leases of every partition of a large network, for each role.
+const ENTRIES_MAX: usize = 4_096;
 
 /// A queue at one time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +43,26 @@ impl Bus {
         let info = opened.cached_info();
         let in_hand = u64::try_from(info.num_ack_pending).unwrap_or(0);
         Ok(QueueState { waiting: info.num_pending, in_hand })
+    }
+
+    /// Keys and values of a bucket that is there already, at most [`ENTRIES_MAX`] of them.
+    pub async fn entries(&self, bucket: &str) -> Result<Vec<(String, bytes::Bytes)>, BusError> {
+        let failed = |source: Box<dyn std::error::Error + Send + Sync>| BusError::KeyValue {
+            bucket: bucket.to_owned(),
+            operation: "list",
+            source,
+        };
+        let store = self.jetstream.get_key_value(bucket).await.map_err(|e| failed(Box::new(e)))?;
+        let mut keys = store.keys().await.map_err(|e| failed(Box::new(e)))?.take(ENTRIES_MAX);
+        let mut entries = Vec::new();
+        while let Some(key) = keys.next().await {
+            let key = key.map_err(|e| failed(Box::new(e)))?;
+            // One that was removed in between is not there any more.
+            if let Some(value) = store.get(&key).await.map_err(|e| failed(Box::new(e)))? {
+                entries.push((key, value));
+            }
+        }
+        Ok(entries)
     }
 
     /// What a stream holds.

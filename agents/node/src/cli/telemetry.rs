@@ -82,14 +82,17 @@ mod tests {
 
     #[test]
     fn a_ratio_is_a_share() {
-        for (text, is_taken) in [("0", true), ("0.01", true), ("1", true), ("1.01", false), ("-0.1", false), ("NaN", false)] {
+        for (text, is_taken) in
+            [("0", true), ("0.01", true), ("1", true), ("1.01", false), ("-0.1", false), ("NaN", false)]
+        {
             assert_eq!(ratio(text).is_ok(), is_taken, "{text}");
         }
     }
 
     #[test]
     fn looks_are_neither_endless_nor_a_load() {
-        for (text, is_taken) in [("0.2", true), ("2", true), ("0", false), ("0.1", false), ("inf", false), ("x", false)] {
+        for (text, is_taken) in [("0.2", true), ("2", true), ("0", false), ("0.1", false), ("inf", false), ("x", false)]
+        {
             assert_eq!(seconds(text).is_ok(), is_taken, "{text}");
         }
     }

@@ -102,6 +102,8 @@ pub struct Network {
     keys_dir: PathBuf,
     qdrant: Option<String>,
     prover_arguments: Vec<String>,
+    /// Variables that roles started from now on find beside those of this process.
+    environment: BTreeMap<String, String>,
 }
 
 /// What a network is started with.
@@ -238,6 +240,7 @@ impl Network {
             keys_dir: setup.keys_dir,
             qdrant: setup.qdrant,
             prover_arguments: [setup.engine.arguments(), setup.prover_arguments].concat(),
+            environment: BTreeMap::new(),
         };
         network.write_keys()?;
         Ok(network)
@@ -271,6 +274,11 @@ impl Network {
         Ok(())
     }
 
+    /// Gives a variable to every role that is started from now on.
+    pub fn set_environment(&mut self, name: &str, value: &str) {
+        self.environment.insert(name.to_owned(), value.to_owned());
+    }
+
     /// Starts a role as a process of its own.
     pub fn start_role(&mut self, role: Role) -> Result<()> {
         let mut command = self.command(role.name());
@@ -301,6 +309,7 @@ impl Network {
     fn command(&self, subcommand: &str) -> Command {
         let mut command = Command::new(&self.program);
         let partitions = PARTITIONS.to_string();
+        command.envs(&self.environment);
         command.arg(subcommand).args(["--nats", self.nats.url(), "--chain", self.anvil.url()]);
         command.args(["--partitions", &partitions, "--deployment"]).arg(self.deployment_file());
         if matches!(subcommand, "oracle" | "gateway" | "run") {

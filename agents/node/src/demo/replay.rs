@@ -17,8 +17,8 @@ use tokio_util::sync::CancellationToken;
 use super::stays::Stay;
 use crate::bus::Bus;
 use crate::clock::now_s;
-use crate::telemetry::trace;
 use crate::convert::clinical_state;
+use crate::telemetry::trace;
 
 /// Observations sent but not yet acknowledged by the broker, at most.
 const IN_FLIGHT_MAX: usize = 256;

@@ -29,7 +29,7 @@ use crate::clock::now_ms;
 use crate::convert;
 use crate::enrolment::{Enrolment, Enrolments};
 use crate::models;
-use crate::telemetry::schema::events::{Attribute, SpanName};
+use crate::telemetry::schema::events::Attribute;
 use crate::telemetry::trace::{Span, Value};
 use crate::telemetry::{Counter, Histogram, Loop, Moment};
 
@@ -169,7 +169,7 @@ impl Oracle {
             self.site.metrics.count(Counter::WindowsWithheld, "proof_system_unknown");
             return Ok(());
         };
-        let mut span = Span::after(SpanName::Window, last.trace).since_ms(last.stored_at_ms);
+        let mut span = Span::of_window(last.trace, last.stored_at_ms);
         span.tell(Attribute::Partition, Value::Number(partition.0.into()));
         let window = self.sign(&enrolment, scheme, &snapshot, last.stored_at_ms)?;
         let (subject, id) = (subject::window(partition), window.message_id());

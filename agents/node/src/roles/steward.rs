@@ -13,8 +13,8 @@ use hygeia_protocol::subject::{self, Stream};
 
 use super::{Site, required};
 use crate::bus::{Job, WorkQueue};
-use crate::chain::{balance, load_signer};
 use crate::chain::transaction::{Outcome, Triggers};
+use crate::chain::{balance, load_signer};
 use crate::cli::StewardArgs;
 use crate::clock::now_ms;
 use crate::telemetry::queues::{self, Watched};

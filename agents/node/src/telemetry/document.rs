@@ -88,7 +88,8 @@ mod tests {
         for metric in all() {
             assert!(page.contains(&format!("| `{}` |", metric.name)), "{}", metric.name);
         }
-        let names: Vec<&str> = object["metrics"].as_array().unwrap().iter().filter_map(|m| m["name"].as_str()).collect();
+        let names: Vec<&str> =
+            object["metrics"].as_array().unwrap().iter().filter_map(|m| m["name"].as_str()).collect();
         assert_eq!(names, all().map(|metric| metric.name).collect::<Vec<_>>());
     }
 }

@@ -171,7 +171,8 @@ impl Metrics {
     /// The gauge's series that were set.
     pub(super) fn gauge_series(&self, gauge: Gauge) -> Vec<Option<f64>> {
         let all = self.numbers.gauges.get(gauge as usize);
-        let read = |bits: &AtomicU64| Some(f64::from_bits(bits.load(Ordering::Relaxed))).filter(|value| !value.is_nan());
+        let read =
+            |bits: &AtomicU64| Some(f64::from_bits(bits.load(Ordering::Relaxed))).filter(|value| !value.is_nan());
         all.into_iter().flatten().map(read).collect()
     }
 

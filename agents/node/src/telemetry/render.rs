@@ -63,7 +63,8 @@ impl Metrics {
         for (bound, count) in &read.cumulated {
             let _ = writeln!(text, "{name}_bucket{{le=\"{bound}\"}} {count}");
         }
-        let _ = writeln!(text, "{name}_bucket{{le=\"+Inf\"}} {0}\n{name}_sum {1}\n{name}_count {0}", read.count, read.sum);
+        let _ =
+            writeln!(text, "{name}_bucket{{le=\"+Inf\"}} {0}\n{name}_sum {1}\n{name}_count {0}", read.count, read.sum);
     }
 }
 
@@ -190,7 +191,10 @@ mod tests {
         metrics.watchdog().within(Loop::Prover, Duration::from_secs(60));
         metrics.watchdog().within(Loop::Steward, Duration::ZERO);
         let text = metrics.render_own();
-        assert!(text.contains("hygeia_loop_stuck{kind=\"prover\"} 0\nhygeia_loop_stuck{kind=\"steward\"} 1\n"), "{text}");
+        assert!(
+            text.contains("hygeia_loop_stuck{kind=\"prover\"} 0\nhygeia_loop_stuck{kind=\"steward\"} 1\n"),
+            "{text}"
+        );
         assert!(!text.contains("oracle"), "{text}");
     }
 

@@ -28,9 +28,9 @@ use crate::clock::now_ms;
 use crate::engines::Engines;
 use crate::keys::{self, KeySettings};
 use crate::models;
-use crate::telemetry::trace;
 use crate::telemetry::queues::{self, Watched};
 use crate::telemetry::schema::events::{Attribute, SpanName};
+use crate::telemetry::trace;
 use crate::telemetry::trace::{Span, Value};
 use crate::telemetry::{Counter, Histogram, Loop};
 

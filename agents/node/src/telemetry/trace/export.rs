@@ -188,11 +188,8 @@ fn encode(resource: &Resource, spans: Vec<Recorded>) -> Vec<u8> {
     let scope = InstrumentationScope { name: "hygeia".to_owned(), ..InstrumentationScope::default() };
     let spans = spans.into_iter().map(otlp).collect();
     let scope_spans = ScopeSpans { scope: Some(scope), spans, ..ScopeSpans::default() };
-    let of_resource = ResourceSpans {
-        resource: Some(resource.clone()),
-        scope_spans: vec![scope_spans],
-        ..ResourceSpans::default()
-    };
+    let of_resource =
+        ResourceSpans { resource: Some(resource.clone()), scope_spans: vec![scope_spans], ..ResourceSpans::default() };
     ExportTraceServiceRequest { resource_spans: vec![of_resource] }.encode_to_vec()
 }
 
@@ -248,10 +245,7 @@ mod tests {
             start_ns: 5,
             end_ns: 6,
             failed: true,
-            attributes: vec![
-                (Attribute::Outcome, Value::Word("engine")),
-                (Attribute::Partition, Value::Number(7)),
-            ],
+            attributes: vec![(Attribute::Outcome, Value::Word("engine")), (Attribute::Partition, Value::Number(7))],
         }
     }
 

@@ -67,6 +67,19 @@ impl Span {
         Self { context, name, parent, start_ns: now_ns(), failed: false, attributes: Vec::new() }
     }
 
+    /// The step from an observation to the window it closes. An observation that came without a trace begins one here, and
+    /// is told in its sender's place.
+    pub fn of_window(observation: Option<TraceContext>, stored_at_ms: u64) -> Self {
+        let observation = observation.unwrap_or_else(|| {
+            let begun = super::begin();
+            if let (true, Some(exporter)) = (begun.kept, exporter()) {
+                exporter.export(observed(begun.trace, begun.span, stored_at_ms, Role::Oracle));
+            }
+            begun
+        });
+        Self::after(SpanName::Window, Some(observation)).since_ms(stored_at_ms)
+    }
+
     /// The step began earlier than it was known to be one.
     pub fn since_ms(mut self, start_ms: u64) -> Self {
         self.start_ns = start_ms.saturating_mul(1_000_000);
@@ -137,24 +150,39 @@ pub fn keep_for_alert(window: Option<TraceContext>, observed_at_ms: u64, emitted
 }
 
 fn told_late(window: TraceContext, observed_at_ms: u64, emitted_at_ms: u64) -> Vec<Recorded> {
-    let late = |name, span, parent, from_ms: u64, to_ms: u64| Recorded {
-        name,
-        trace: window.trace,
-        span,
-        parent,
-        start_ns: from_ms.saturating_mul(1_000_000),
-        end_ns: to_ms.max(from_ms).saturating_mul(1_000_000),
-        failed: false,
-        attributes: vec![
-            (Attribute::Role, Value::Word(Role::Oracle.name())),
-            (Attribute::RecordedBy, Value::Word(Role::Sentinel.name())),
-        ],
-    };
-    // A window whose observation's span is not known, or that began the trace itself, stands first.
+    // A window whose observation's span is not known stands first.
     let origin = window.origin.filter(|origin| *origin != window.span);
-    let observation = origin.map(|origin| late(SpanName::Observation, origin, None, observed_at_ms, observed_at_ms));
-    let own = late(SpanName::Window, window.span, origin, observed_at_ms, emitted_at_ms);
+    let own = Recorded {
+        name: SpanName::Window,
+        trace: window.trace,
+        span: window.span,
+        parent: origin,
+        start_ns: observed_at_ms.saturating_mul(1_000_000),
+        end_ns: emitted_at_ms.max(observed_at_ms).saturating_mul(1_000_000),
+        failed: false,
+        attributes: recorded_by(Role::Sentinel),
+    };
+    let observation = origin.map(|origin| observed(window.trace, origin, observed_at_ms, Role::Sentinel));
     observation.into_iter().chain([own]).collect()
+}
+
+/// The step of an observation, which has no length, told by another than its sender.
+fn observed(trace: TraceId, span: SpanId, at_ms: u64, by: Role) -> Recorded {
+    let at_ns = at_ms.saturating_mul(1_000_000);
+    Recorded {
+        name: SpanName::Observation,
+        trace,
+        span,
+        parent: None,
+        start_ns: at_ns,
+        end_ns: at_ns,
+        failed: false,
+        attributes: recorded_by(by),
+    }
+}
+
+fn recorded_by(by: Role) -> Vec<(Attribute, Value)> {
+    vec![(Attribute::Role, Value::Word(Role::Oracle.name())), (Attribute::RecordedBy, Value::Word(by.name()))]
 }
 
 fn now_ns() -> u64 {
@@ -184,7 +212,10 @@ mod tests {
         let told = told_late(window, 1_000, 900);
         assert_eq!(told.len(), 1);
         assert_eq!((told[0].name, told[0].parent), (SpanName::Window, None));
-        assert_eq!(told[0].start_ns, told[0].end_ns, "a clock that runs behind gives no span that ends before it begins");
+        assert_eq!(
+            told[0].start_ns, told[0].end_ns,
+            "a clock that runs behind gives no span that ends before it begins"
+        );
     }
 
     #[test]

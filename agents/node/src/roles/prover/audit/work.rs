@@ -169,8 +169,10 @@ impl Worker<'_> {
                 Ok(After::Done)
             }
             JobEnd::Proved(proof) => {
-                let cost =
-                    Cost { wall_ms: millis(started.elapsed()), cpu_ms: millis(processor_time()).saturating_sub(cpu_before_ms) };
+                let cost = Cost {
+                    wall_ms: millis(started.elapsed()),
+                    cpu_ms: millis(processor_time()).saturating_sub(cpu_before_ms),
+                };
                 publish::publish(&self.site.bus, order, leaves, &proof, keys.verifying_key(), cost).await?;
                 self.site.metrics.took(Histogram::AuditProofTime, started.elapsed());
                 self.site.metrics.add(Counter::WindowsAudited, "", u64::from(proof.public.count()));
