@@ -17,11 +17,10 @@ use axum::routing::post;
 use hygeia_node::cli::Role;
 use hygeia_node::clock::now_s;
 use hygeia_node::demo::network::{Network, ROLES};
-use hygeia_node::telemetry::trace;
 use hygeia_protocol::code::Code;
 use hygeia_protocol::identity::{DeviceId, PatientId};
 use hygeia_protocol::observation::Observation;
-use hygeia_protocol::subject::{self, Stream};
+use hygeia_protocol::subject::Stream;
 use hygeia_protocol::time::Timestamp;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::Span;
@@ -104,7 +103,12 @@ async fn one_trace_goes_from_the_observation_to_the_transaction_and_tells_nothin
         network.start_role(role).unwrap();
     }
 
-    publish(&network, &patient).await;
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    network.set_environment("HYGEIA_HEALTH_ADDR", &free.to_string());
+    health.insert(Role::Gateway.name(), format!("http://{free}"));
+    let gateway = network.start_gateway().unwrap();
+
+    send_to(&gateway, &patient).await;
     let spans = wait_for_whole_trace(&network, &collector).await;
     the_steps_hang_together(&spans);
     the_logs_name_the_trace(&network, &spans);
@@ -121,9 +125,10 @@ async fn one_trace_goes_from_the_observation_to_the_transaction_and_tells_nothin
     network.stop().await;
 }
 
-/// Hours of one vital sign, of one value: each full hour closes a window.
-async fn publish(network: &Network, patient: &PatientId) {
+/// Hours of one vital sign, of one value: each full hour closes a window. And one that is refused.
+async fn send_to(gateway: &str, patient: &PatientId) {
     let begin_s = now_s() - 4 * 3_600;
+    let mut observations = Vec::new();
     for (sequence, at_s) in (begin_s..now_s()).step_by(600).enumerate() {
         let observation = Observation::new(
             patient.clone(),
@@ -134,10 +139,19 @@ async fn publish(network: &Network, patient: &PatientId) {
             Timestamp::from_seconds(at_s),
         )
         .unwrap();
-        let subject = subject::observation(network.partitioner.of(patient));
-        let id = observation.message_id();
-        let publishing = network.bus.publish(Stream::Observations, subject, &id, observation.encode());
-        trace::within(trace::begin(), publishing).await.unwrap();
+        observations.push(String::from_utf8(observation.encode()).unwrap());
+    }
+    let refused = observations[0].replace("8867-4", "1-1");
+    let body = format!("[{},{refused}]", observations.join(","));
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let request = client.post(format!("{gateway}/v1/observations")).header("content-type", "application/json");
+        match request.body(body.clone()).send().await {
+            Ok(answer) => break assert_eq!(answer.status().as_u16(), 422, "all but one are stored"),
+            Err(error) => assert!(Instant::now() < until, "the gateway does not answer: {error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
@@ -225,7 +239,7 @@ async fn top_shows_the_network(network: &Network, health: &BTreeMap<&str, String
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let look: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let targets = look["targets"].as_array().unwrap();
-    assert_eq!(targets.len(), ROLES.len());
+    assert_eq!(targets.len(), ROLES.len() + 1);
     assert!(targets.iter().all(|target| target["up"] == true), "{look}");
     assert_eq!(look["broker_up"], true);
     assert!(look["streams"]["HYGEIA_OBS"]["messages"].as_u64().unwrap() >= 20, "{look}");
@@ -275,7 +289,7 @@ async fn everything_told(
     health: &BTreeMap<&str, String>,
 ) -> Vec<(String, Vec<u8>)> {
     let mut told = vec![("spans".to_owned(), collector.bytes())];
-    for role in ROLES {
+    for role in ROLES.into_iter().chain([Role::Gateway]) {
         told.push((format!("log of the {}", role.name()), std::fs::read(network.log_of(role)).unwrap()));
         let metrics = get(&health[role.name()], "metrics").await;
         told.push((format!("metrics of the {}", role.name()), metrics.into_bytes()));
@@ -284,7 +298,8 @@ async fn everything_told(
 }
 
 async fn get(base: &str, path: &str) -> String {
-    reqwest::get(format!("{base}/{path}")).await.unwrap().text().await.unwrap()
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    client.get(format!("{base}/{path}")).send().await.unwrap().text().await.unwrap()
 }
 
 async fn hygeia(arguments: &[&str]) -> std::process::Output {

@@ -82,6 +82,9 @@ pub struct Plan {
 
 /// Runs roles in this process until `stop` or until one of them fails; then all are stopped and drained.
 pub async fn run_roles(roles: Vec<Role>, connect: Connect, plan: Plan, stop: CancellationToken) -> Result<()> {
+    if let [only] = roles.as_slice() {
+        trace::one_role(*only);
+    }
     let site = Site::open(&connect, stop.clone()).await?;
     let mut running = tokio::task::JoinSet::new();
     for role in roles {

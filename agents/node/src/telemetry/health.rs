@@ -118,7 +118,8 @@ mod tests {
     }
 
     async fn get(url: &str) -> (u16, String) {
-        let answer = reqwest::get(url).await.unwrap();
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let answer = client.get(url).send().await.unwrap();
         (answer.status().as_u16(), answer.text().await.unwrap())
     }
 

@@ -22,7 +22,7 @@ impl Metrics {
         for counter in Counter::ALL {
             let values = self.counter_series(*counter);
             let metric = counter.metric();
-            let shown = values.iter().any(|value| *value > 0) || (!metric.roles.is_empty() && self.is_shown(&metric));
+            let shown = values.iter().any(|value| *value > 0) || self.is_shown(&metric);
             // A series begins at 0, so that its first event is an increase; `other` appears once it is needed.
             let series = values.iter().enumerate().filter(|(index, value)| **value > 0 || !is_other(&metric, *index));
             samples(&mut text, &metric, series.filter(|_| shown).map(|(index, value)| (index, *value as f64)));
@@ -54,8 +54,7 @@ impl Metrics {
     fn render_histogram(&self, text: &mut String, histogram: Histogram) {
         let read = self.distributed(histogram);
         let metric = histogram.metric();
-        let is_own = !metric.roles.is_empty() && self.is_shown(&metric);
-        if read.count == 0 && !is_own {
+        if read.count == 0 && !self.is_shown(&metric) {
             return;
         }
         let name = metric.name;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hygeia_protocol::subject::Stream;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::PATIENCE;
 use crate::bus::{Bus, QueueState, StreamState};
@@ -35,9 +35,10 @@ pub struct Broker {
 }
 
 /// What of a lease is shown.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Deserialize)]
 struct Lease {
-    owner: String,
+    /// Nobody once it was released.
+    owner: Option<String>,
 }
 
 impl Broker {
@@ -81,8 +82,8 @@ fn owners<'a>(leases: impl Iterator<Item = (&'a str, &'a [u8])>) -> BTreeMap<Str
     let mut owners: BTreeMap<String, BTreeMap<u16, String>> = BTreeMap::new();
     for (key, value) in leases {
         let place = key.split_once('.').and_then(|(role, partition)| Some((role, partition.parse().ok()?)));
-        if let (Some((role, partition)), Ok(lease)) = (place, serde_json::from_slice::<Lease>(value)) {
-            owners.entry(role.to_owned()).or_default().insert(partition, lease.owner);
+        if let (Some((role, partition)), Ok(Lease { owner: Some(owner) })) = (place, serde_json::from_slice(value)) {
+            owners.entry(role.to_owned()).or_default().insert(partition, owner);
         }
     }
     owners
@@ -94,11 +95,13 @@ mod tests {
 
     #[test]
     fn leases_say_who_owns_what() {
-        let leases: [(&str, &[u8]); 4] = [
+        let leases: [(&str, &[u8]); 6] = [
             ("oracle.0", br#"{"owner":"a1","epoch":3}"#),
             ("oracle.1", br#"{"owner":"b2","epoch":1}"#),
             ("sentinel.0", br#"{"owner":"a1","epoch":9}"#),
-            ("oracle.member.a1", b"{}"),
+            ("sentinel.1", br#"{"owner":null,"epoch":4}"#),
+            ("oracle.a1", br#"{"owner":"a1","epoch":4}"#),
+            ("oracle.2", b"no lease"),
         ];
         let owners = owners(leases.into_iter());
         assert_eq!(owners["oracle"], BTreeMap::from([(0, "a1".to_owned()), (1, "b2".to_owned())]));

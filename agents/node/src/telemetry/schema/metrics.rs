@@ -40,6 +40,41 @@ const AUDIT_FAILURES: Option<Label> = kind(&[
     "audit_inconsistent",
     "audit_memory",
 ]);
+/// Why an alert has no proof, or not yet.
+const PROOF_FAILURES: Option<Label> = kind(&[
+    "other_model",
+    "wrong_commitment",
+    "wrong_score",
+    "statement",
+    "engine",
+    "engine_late",
+    "engine_busy",
+    "engine_panicked",
+]);
+/// What the journal tells of.
+const JOURNAL_FACTS: Option<Label> = kind(&[
+    "proof_accepted",
+    "proof_set_aside",
+    "receipt_made",
+    "trigger_submitted",
+    "trigger_settled",
+    "trigger_refused",
+    "trigger_given_up",
+    "audit_recorded",
+    "repaired",
+]);
+/// What journal, broker and chain may disagree about.
+const RECONCILER_KINDS: Option<Label> = kind(&[
+    "settlement_missing",
+    "settlement_unfounded",
+    "receipt_forgotten",
+    "trigger_unknown",
+    "journal_gap",
+    "journal_broken",
+    "receipt_lost",
+    "audit_unknown",
+    "audit_unfounded",
+]);
 /// The contracts' errors that a trigger may meet, and the ends that a submission gives itself.
 const TRIGGER_REFUSALS: Option<Label> = kind(&[
     "PolicyNotActive",
@@ -136,8 +171,10 @@ metrics! {
     ProofsPublished "hygeia_proofs_published_total" "proofs" (None) [Prover] (&[])
         "Proofs of alerts verified and published"
     ProofsFailed "hygeia_proofs_failed_total" "proofs"
-        (kind(&["other_model", "wrong_commitment", "wrong_score", "engine"])) [Prover] (&[])
+        (PROOF_FAILURES) [Prover] (&[])
         "Proof requests that ended without a proof, by error"
+    ProofsRetried "hygeia_proofs_retried_total" "proofs" (PROOF_FAILURES) [Prover] (&[])
+        "Attempts at an alert's proof that failed and are made again, by error"
     WindowsAudited "hygeia_windows_audited_total" "windows" (None) [Prover] (&[])
         "Windows proved in audit mode, their receipts published"
     WindowsNotAudited "hygeia_windows_not_audited_total" "windows"
@@ -162,8 +199,16 @@ metrics! {
         "Alerts that went out without similar cases because the memory of cases gave no answer in time"
     ShadowDropped "hygeia_shadow_dropped_total" "windows" (None) [Sentinel] (&[])
         "Windows that a model in shadow mode did not score because it had fallen behind"
-    JournalEntries "hygeia_journal_entries_total" "entries" (None) [Prover Steward] (&[])
-        "Entries appended to the journal of what leads to money"
+    TriggersGivenUp "hygeia_triggers_given_up_total" "triggers" (None) [Steward] (&[])
+        "Triggers given up because their time was over"
+    JournalEntries "hygeia_journal_entries_total" "entries" (JOURNAL_FACTS) [Prover Steward] (&[])
+        "Entries appended to the journal of what leads to money, by kind"
+    ReconcilerFindings "hygeia_reconciler_findings_total" "findings" (RECONCILER_KINDS) [Steward] (&[])
+        "What journal, broker and chain disagreed about, counted anew in each comparison, by kind"
+    ReconcilerRepairs "hygeia_reconciler_repairs_total" "findings" (RECONCILER_KINDS) [Steward] (&[])
+        "Findings that the reconciler set right, by kind"
+    ReconcilerRuns "hygeia_reconciler_runs_total" "comparisons" (kind(&["agrees", "differs", "failed"])) [Steward] (&[])
+        "Comparisons of journal, broker and chain, by outcome"
     PublishRetries "hygeia_publish_retries_total" "messages" (STREAMS) [] (&[])
         "Publications that the broker did not confirm and that were tried again, by stream"
     SpansDropped "hygeia_spans_dropped_total" "spans" (kind(&["queue_full", "export_failed"])) [] (&[])
@@ -196,13 +241,15 @@ metrics! {
     ModelsLive "hygeia_models_live" "models" (None) [Sentinel Prover] (&[])
         "Approved models that this process serves"
     StewardInFlight "hygeia_steward_in_flight" "transactions" (None) [Steward] (&[])
-        "Transactions sent and not final yet"
+        "Receipts on their way to the chain"
     SignerBalance "hygeia_signer_balance_ether" "ether" (None) [Steward] (&[])
         "Coins left to the account that pays for transactions"
-    ReconcilerFindings "hygeia_reconciler_findings" "findings"
-        (kind(&["missing_settlement", "settlement_without_event", "trigger_without_receipt", "receipt_not_submitted",
-            "journal_gap", "journal_broken"])) [Steward] (&[])
-        "What journal, broker and chain disagreed about in the last comparison, by kind"
+    ReceiptsWaiting "hygeia_receipts_waiting" "receipts" (None) [Steward] (&[])
+        "Receipts that no steward has taken up yet"
+    TransactionsHeldBack "hygeia_transactions_held_back" "transactions" (None) [Steward] (&[])
+        "Transactions that wait because of their payer's limit"
+    ReconcilerOpen "hygeia_reconciler_open" "findings" (None) [Steward] (&[])
+        "Findings of the last comparison that are left to people"
     HeadBlock "hygeia_chain_head_block" "block number" (None) [Oracle Sentinel Prover] (&[])
         "Number of the newest block that was read"
     BrokerUnsafe "hygeia_broker_unsafe" "0 or 1" (None) [] (&[])

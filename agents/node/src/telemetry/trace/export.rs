@@ -73,6 +73,7 @@ impl Exporter {
         let url = endpoint(address).ok_or_else(|| OtlpError::Address(without_user(address)))?;
         let client = reqwest::Client::builder()
             .timeout(ANSWER_PATIENCE)
+            .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(OtlpError::Client)?;

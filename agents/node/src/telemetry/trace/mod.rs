@@ -24,6 +24,9 @@ tokio::task_local! {
 /// Where spans go, and which traces are kept. Set once, before any role starts; without it nothing is exported.
 static EXPORTER: OnceLock<Exporter> = OnceLock::new();
 
+/// The role of a process that has only one: also of what it does in tasks of their own.
+static ROLE_OF_PROCESS: OnceLock<Role> = OnceLock::new();
+
 /// Has spans exported from now on. A second call in one process changes nothing.
 pub fn install(exporter: Exporter) {
     if EXPORTER.set(exporter).is_err() {
@@ -58,9 +61,15 @@ pub async fn in_role<T>(role: Role, work: impl Future<Output = T>) -> T {
     ROLE.scope(role, work).await
 }
 
+/// The process has this role and no other.
+pub fn one_role(role: Role) {
+    // A second call comes from a test process that runs one after the other: the first stays.
+    let _ = ROLE_OF_PROCESS.set(role);
+}
+
 /// The role that the caller works for.
 pub fn role() -> Option<Role> {
-    ROLE.try_get().ok()
+    ROLE.try_get().ok().or_else(|| ROLE_OF_PROCESS.get().copied())
 }
 
 fn exporter() -> Option<&'static Exporter> {
