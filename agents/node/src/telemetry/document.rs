@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::schema::events::{Attribute, LOG_FIELDS, SpanName};
+use super::schema::events::{Attribute, LOG_EVENTS, LOG_FIELDS, SpanName};
 use super::schema::{Metric, OTHER, all};
 use crate::cli::Role;
 
@@ -36,6 +36,10 @@ pub fn markdown() -> String {
     for (field, help) in LOG_FIELDS {
         let _ = writeln!(text, "- `{field}`: {help}.");
     }
+    text.push_str("\nLines to look for:\n\n| line | level | says |\n|---|---|---|\n");
+    for (line, level, says) in LOG_EVENTS {
+        let _ = writeln!(text, "| `{line}` | {level} | {says} |");
+    }
     text
 }
 
@@ -46,7 +50,11 @@ pub fn json() -> String {
         SpanName::ALL.iter().map(|span| json!({ "name": span.name(), "help": span.help() })).collect();
     let attributes: Vec<&str> = Attribute::ALL.iter().map(|attribute| attribute.name()).collect();
     let fields: Vec<Value> = LOG_FIELDS.iter().map(|(name, help)| json!({ "name": name, "help": help })).collect();
-    let schema = json!({ "metrics": metrics, "spans": spans, "attributes": attributes, "logFields": fields });
+    let lines: Vec<Value> =
+        LOG_EVENTS.iter().map(|(line, level, says)| json!({ "line": line, "level": level, "help": says })).collect();
+    let schema = json!({
+        "metrics": metrics, "spans": spans, "attributes": attributes, "logFields": fields, "logLines": lines,
+    });
     format!("{schema:#}\n")
 }
 

@@ -21,6 +21,8 @@ use crate::cli::telemetry::TopArgs;
 
 /// What is said instead of the broker's address to leave it out.
 const NO_BROKER: &str = "none";
+/// How long a target or the broker may take to answer: a view that waits for one shows none of the others.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Runs the command until `stop`, or once.
 pub async fn command(args: &TopArgs, stop: CancellationToken) -> Result<()> {
@@ -114,6 +116,3 @@ impl Drop for Screen {
         }
     }
 }
-
-/// How long a target or the broker may take to answer: a view that waits for one shows none of the others.
-const PATIENCE: Duration = Duration::from_secs(2);

@@ -91,3 +91,44 @@ pub const LOG_FIELDS: [(&str, &str); 3] = [
     ("member", "The process's own name, told apart from other replicas"),
     ("trace_id", "The trace that the line belongs to; absent where it belongs to none"),
 ];
+
+/// Lines that people and programs look for: what they say, at which level, and when. Their words are an interface too.
+pub const LOG_EVENTS: [(&str, &str, &str); 8] = [
+    ("alert raised", "INFO", "An alert is stored; `alert` is its id"),
+    ("proof verified and published", "INFO", "An alert's receipt is stored"),
+    ("no proof for an alert: this is an incident", "ERROR", "An alert ends without a proof; `kind` says why"),
+    ("care triggered", "INFO", "The chain has taken a receipt for good; `transaction` and `block` are public"),
+    ("audit verified and published", "INFO", "The receipts of a batch are stored"),
+    ("an audit is put aside: this is an incident", "ERROR", "A batch stays without an audit; `kind` says why"),
+    ("the registries could not be read; the last view stands", "WARN", "A role works on an old view of the registries"),
+    ("the log's filter was changed", "WARN", "Somebody changed what is logged; `before` and `now` are the filters"),
+];
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    /// All sources of this crate but this file.
+    fn sources(folder: &Path, text: &mut String) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                sources(&path, text);
+            } else if !path.ends_with("schema/events.rs") {
+                text.push_str(&std::fs::read_to_string(&path).unwrap_or_default());
+            }
+        }
+    }
+
+    #[test]
+    fn every_line_that_is_looked_for_is_written_somewhere() {
+        let mut text = String::new();
+        sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut text);
+        let is_written = |line: &str| text.contains(&format!("\"{line}\""));
+        let missing: Vec<&str> = LOG_EVENTS.iter().map(|(line, ..)| *line).filter(|line| !is_written(line)).collect();
+        assert_eq!(missing, Vec::<&str>::new());
+        assert!(!is_written(&["a line", "that nobody writes"].join(" ")), "the search is not blind");
+    }
+}
