@@ -13,6 +13,7 @@ pub mod digest;
 pub mod identity;
 pub mod message;
 pub mod observation;
+pub mod pack;
 pub mod subject;
 pub mod submission;
 pub mod time;
