@@ -5,6 +5,7 @@ pub mod device;
 pub mod gov;
 pub mod load;
 pub mod money;
+pub mod telemetry;
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -15,6 +16,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use broker::{AccessArgs, BrokerArgs, ReplicaArgs};
 use device::{ProofDevice, ScoringDevice};
+use telemetry::{LogLevelArgs, SchemaArgs, TelemetryArgs, TopArgs};
 
 use crate::shadow::ShadowSettings;
 
@@ -180,6 +182,12 @@ pub enum Command {
     /// and only then sends. With --dry-run it ends before it signs.
     #[command(subcommand)]
     Gov(gov::GovCommand),
+    /// Watch a running network: rates, latencies, queues, partitions and alerts, live in the terminal.
+    Top(TopArgs),
+    /// Show or change what a running process logs.
+    LogLevel(LogLevelArgs),
+    /// Write the schema of metrics, spans and log fields.
+    Telemetry(SchemaArgs),
 }
 
 /// Several roles with all their settings.
@@ -224,6 +232,9 @@ pub enum Role {
 }
 
 impl Role {
+    /// Every role.
+    pub const ALL: [Self; 5] = [Self::Oracle, Self::Sentinel, Self::Prover, Self::Steward, Self::Gateway];
+
     /// The role's name, as on the command line.
     pub fn name(self) -> &'static str {
         match self {
@@ -277,6 +288,9 @@ pub struct Connect {
     /// by it. The compute side never sees it.
     #[arg(long, env = "HYGEIA_NETWORK_KEY_FILE")]
     pub network_key_file: Option<PathBuf>,
+    /// What is told of the role's work, and to whom.
+    #[command(flatten)]
+    pub telemetry: TelemetryArgs,
 }
 
 /// Settings of the oracle.

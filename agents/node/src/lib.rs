@@ -24,5 +24,6 @@ pub mod reconcile;
 pub mod roles;
 pub mod shadow;
 pub mod telemetry;
+pub mod top;
 pub mod verifier;
 pub mod verify;

@@ -7,7 +7,9 @@ use hygeia_node::bus::Bus;
 use hygeia_node::cli::money::JournalCommand;
 use hygeia_node::cli::{Cli, Command, Connect, Role};
 use hygeia_node::roles::{Plan, patience, run_roles};
-use hygeia_node::{chain, demo, explain, gov, journal, keys, load, models, reconcile, telemetry, verifier, verify};
+use hygeia_node::{
+    chain, demo, explain, gov, journal, keys, load, models, reconcile, telemetry, top, verifier, verify,
+};
 use tokio_util::sync::CancellationToken;
 
 #[tokio::main]
@@ -74,6 +76,11 @@ async fn run(command: Command, stop: CancellationToken) -> anyhow::Result<bool> 
             let bus = Bus::open(&connect.broker.settings(&connect.nats)?, patience(&connect)).await?;
             bus.ensure_streams().await?;
             return journal::command(&bus).await;
+        }
+        Command::Top(args) => top::command(&args, stop).await?,
+        Command::LogLevel(args) => telemetry::level::command(&args).await?,
+        Command::Telemetry(args) => {
+            print!("{}", if args.json { telemetry::document::json() } else { telemetry::document::markdown() });
         }
     }
     Ok(true)

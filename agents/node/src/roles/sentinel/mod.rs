@@ -30,6 +30,7 @@ use crate::models::serving::Serving;
 use crate::models::store::ModelStore;
 use crate::partition::{self, Role};
 use crate::shadow::Shadow;
+use crate::telemetry::Loop;
 use limits::AlertLimits;
 use memories::Memories;
 use scoring::Scorer;
@@ -108,6 +109,7 @@ pub struct Sentinel {
 /// The role, as its partitions' tasks see it.
 impl Role for Sentinel {
     const NAME: &'static str = "sentinel";
+    const LOOP: Loop = Loop::Sentinel;
     const INPUT: Stream = Stream::Windows;
     const OUTPUTS: &'static [Stream] = &[Stream::Alerts, Stream::ProofRequests, Stream::Ledger];
     type Work = SentinelWork;
