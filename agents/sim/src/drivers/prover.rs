@@ -1,11 +1,13 @@
 //! Mirrors `agents/node/src/roles/prover/mod.rs`: `Prover::work` and `handle` (prove, publish the receipt or report an
 //! incident, then acknowledge). As there, a proof that fails is not tried again.
 
+use std::rc::Rc;
+
 use hygeia_protocol::message::{HexBytes, Message, ProofRequest, Receipt, V1};
 use hygeia_protocol::subject::{self, Stream};
 
-use super::OpenAlerts;
-use crate::broker::Delivery;
+use super::Shared;
+use crate::broker::{Delivery, Subject};
 use crate::call::{Request, Unanswered};
 use crate::port::Port;
 use crate::run::PlantedBug;
@@ -14,13 +16,14 @@ use crate::ward::{self, CIRCUIT};
 /// How long a proof takes.
 const PROVE_MS: u64 = 900;
 
-pub(super) async fn run(port: Port, alerts: OpenAlerts) -> Result<(), Unanswered> {
+pub(super) async fn run(port: Port, shared: Rc<Shared>) -> Result<(), Unanswered> {
     loop {
         for job in port.jobs_at_hand(Stream::ProofRequests).await? {
             let Ok(request) = ProofRequest::decode(&job.entry.payload) else {
                 port.ack(Stream::ProofRequests, &job).await?;
                 continue;
             };
+            let alerts = &shared.alerts;
             alerts.set(alerts.get() + 1);
             let handled = handle(&port, &request, &job).await;
             alerts.set(alerts.get() - 1);
@@ -36,7 +39,7 @@ async fn handle(port: &Port, request: &ProofRequest, job: &Delivery) -> Result<(
         port.ack(Stream::ProofRequests, job).await?;
     }
     match proved {
-        Ok(receipt) => port.publish(Stream::Receipts, subject::RECEIPT.to_owned(), &receipt).await?,
+        Ok(receipt) => port.publish(Stream::Receipts, Subject::Named(subject::RECEIPT.into()), &receipt).await?,
         Err(Unanswered) => port.incident(request.alert_id),
     }
     if is_hasty { Ok(()) } else { port.ack(Stream::ProofRequests, job).await }

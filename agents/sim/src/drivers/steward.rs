@@ -6,6 +6,7 @@
 //! product asks three times.
 
 use std::collections::VecDeque;
+use std::rc::Rc;
 
 use hygeia_protocol::bytes::B32;
 use hygeia_protocol::message::{Message, Receipt, Settlement, SettlementStatus, V1};
@@ -13,12 +14,15 @@ use hygeia_protocol::subject::{self, Stream};
 use hygeia_protocol::submission::{Action, Event, FailReason, Landing, SendFailure, Submission, SubmissionConfig};
 use hygeia_protocol::time::Timestamp;
 
-use crate::call::{Reply, Request, Unanswered};
+use crate::broker::Subject;
+use crate::call::{Call, Reply, Request, Unanswered};
 use crate::chain::{CONFIRMATIONS, Refusal};
 use crate::port::Port;
 use crate::run::PlantedBug;
 use crate::ward;
 
+/// The account that the steward signs for.
+const ACCOUNT: u8 = 0;
 /// Time between two looks at the head.
 const POLL_MS: u64 = 1_000;
 /// Pause before a receipt is tried again that the chain could not be asked about; the product's.
@@ -31,7 +35,8 @@ pub(super) async fn run(port: Port) -> Result<(), Unanswered> {
                 let settling = settle(&port, &receipt);
                 let outcome = port.while_working(Stream::Receipts, &job, settling).await;
                 let settlement = record(&port, &receipt, outcome);
-                port.publish(Stream::Settlements, subject::SETTLEMENT.to_owned(), &settlement).await?;
+                let subject = Subject::Named(subject::SETTLEMENT.into());
+                port.publish(Stream::Settlements, subject, &settlement).await?;
             }
             port.ack(Stream::Receipts, &job).await?;
         }
@@ -50,8 +55,10 @@ async fn settle(port: &Port, receipt: &Receipt) -> Result<Landing, FailReason> {
 
 /// Follows a receipt until the chain has taken it for good, or refuses it.
 async fn try_to_settle(port: &Port, receipt: &Receipt) -> Result<Result<Landing, FailReason>, Unanswered> {
-    let trigger = Trigger { port, id: receipt.receipt_id, nullifier: ward::nullifier(&receipt.mandate, receipt.end) };
-    let key = format!("submission/{}", receipt.receipt_id.to_hex());
+    let nullifier = ward::nullifier(&receipt.mandate, &receipt.policy, receipt.end);
+    let call = Call { receipt: receipt.receipt_id, nullifier, model: receipt.model };
+    let trigger = Trigger { port, call };
+    let key = format!("submission/{}", receipt.receipt_id.to_hex()).into();
     let mut machine = trigger.load(&key).await?;
     let mut events = VecDeque::from([Event::Requested]);
     loop {
@@ -65,7 +72,7 @@ async fn try_to_settle(port: &Port, receipt: &Receipt) -> Result<Result<Landing,
         };
         let actions = machine.step(event, Timestamp::from_millis(port.now_ms()));
         if !actions.is_empty() && !port.has_bug(PlantedBug::NullifierLost) {
-            port.put(&key, serde_json::to_vec(&machine).expect("the machine is JSON")).await?;
+            port.put(&key, serde_json::to_vec(&machine).expect("the machine is JSON"), None).await?;
         }
         for action in actions {
             match action {
@@ -79,17 +86,16 @@ async fn try_to_settle(port: &Port, receipt: &Receipt) -> Result<Result<Landing,
 
 struct Trigger<'a> {
     port: &'a Port,
-    id: B32,
-    nullifier: B32,
+    call: Call,
 }
 
 impl Trigger<'_> {
-    async fn load(&self, key: &str) -> Result<Submission, Unanswered> {
+    async fn load(&self, key: &Rc<str>) -> Result<Submission, Unanswered> {
         let config = SubmissionConfig { confirmations: CONFIRMATIONS, ..SubmissionConfig::default() };
         let stored = self.port.get(key).await?;
         Ok(stored
-            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
-            .unwrap_or_else(|| Submission::new(config, self.id)))
+            .and_then(|(_, bytes)| serde_json::from_slice(&bytes).ok())
+            .unwrap_or_else(|| Submission::new(config, self.call.receipt)))
     }
 
     async fn carry_out(&self, action: Action) -> Result<Event, Unanswered> {
@@ -104,27 +110,27 @@ impl Trigger<'_> {
     /// In the product's order: head, landing, nonce at the final block, nonce with what waits.
     async fn check(&self) -> Result<Event, Unanswered> {
         let head = self.number(Request::Head).await?;
-        let (nullifier, receipt) = (self.nullifier, self.id);
+        let Call { nullifier, receipt, .. } = self.call;
         let Reply::Landing(settled) = self.port.call(Request::Landing { nullifier, receipt }).await? else {
             unreachable!("a question for a landing is answered with one");
         };
         let block = Some(head.saturating_sub(CONFIRMATIONS));
-        let final_nonce = self.number(Request::Nonce { block }).await?;
-        let next_nonce = self.number(Request::Nonce { block: None }).await?;
+        let final_nonce = self.number(Request::Nonce { account: ACCOUNT, block }).await?;
+        let next_nonce = self.number(Request::Nonce { account: ACCOUNT, block: None }).await?;
         let settled = settled.filter(|_| !self.port.has_bug(PlantedBug::NullifierLost));
         Ok(Event::Checked { settled, final_nonce, next_nonce })
     }
 
     async fn send(&self, nonce: u64, fee_bump_percent: u32) -> Result<Event, Unanswered> {
         let failed = |kind| Ok(Event::SendFailed { kind });
-        let (nullifier, receipt) = (self.nullifier, self.id);
-        match self.port.call(Request::Estimate { nullifier }).await {
+        let call = self.call;
+        match self.port.call(Request::Estimate { call }).await {
             Err(Unanswered) => return failed(SendFailure::Transient),
             Ok(Reply::Refuses(true)) => return failed(SendFailure::Reverted { selector: None }),
             Ok(_) => {}
         }
         let fee_percent = 100 + fee_bump_percent;
-        match self.port.call(Request::Send { nonce, fee_percent, receipt, nullifier }).await {
+        match self.port.call(Request::Send { account: ACCOUNT, nonce, fee_percent, call }).await {
             Ok(Reply::Sent(Ok(tx))) => Ok(Event::Sent { tx: tx.hash, nonce }),
             Ok(Reply::Sent(Err(Refusal::NonceTooLow))) => failed(SendFailure::NonceTooLow),
             Ok(Reply::Sent(Err(Refusal::Underpriced))) => failed(SendFailure::Underpriced),
@@ -153,7 +159,7 @@ impl Trigger<'_> {
 fn record(port: &Port, receipt: &Receipt, outcome: Result<Landing, FailReason>) -> Settlement {
     let none = B32::new([0; 32]);
     let landing = outcome.unwrap_or(Landing { tx: none, block: 0 });
-    let trigger_id = outcome.map_or(none, |_| ward::nullifier(&receipt.mandate, receipt.end));
+    let trigger_id = outcome.map_or(none, |_| ward::nullifier(&receipt.mandate, &receipt.policy, receipt.end));
     Settlement {
         v: V1,
         receipt_id: receipt.receipt_id,
