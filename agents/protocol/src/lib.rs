@@ -14,6 +14,7 @@ pub mod identity;
 pub mod lease;
 pub mod message;
 pub mod observation;
+pub mod pack;
 pub mod subject;
 pub mod submission;
 pub mod time;

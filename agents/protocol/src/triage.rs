@@ -4,6 +4,8 @@
 //! (hysteresis). Inside the cool-down after an alert nothing calls again but an escalation: a score well
 //! above the one last called for. An escalation is never held back.
 
+mod pack;
+
 use serde::{Deserialize, Serialize};
 
 use crate::time::Timestamp;
