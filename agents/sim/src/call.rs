@@ -148,8 +148,12 @@ pub struct Call {
     pub receipt: B32,
     /// The nullifier that it burns.
     pub nullifier: B32,
+    /// Whose care is asked for.
+    pub mandate: B32,
     /// The model that the proof is of.
     pub model: B32,
+    /// End of the window, in seconds.
+    pub end: u64,
 }
 
 /// An answer.

@@ -1,7 +1,7 @@
 //! A chain as the agents know it: accounts with nonces, blocks, re-orgs, registries, and a contract that burns nullifiers.
 //!
-//! It never runs the real contracts: of them it keeps two rules, that a nullifier is burned once and that the model of a
-//! trigger is approved.
+//! Of the contracts it keeps two rules, that a nullifier is burned once and that the model of a trigger is approved. Where
+//! the real ones run beside it, it notes the first trigger that they answer otherwise.
 
 use std::collections::BTreeMap;
 
@@ -10,6 +10,7 @@ use hygeia_protocol::digest::Digest;
 use hygeia_protocol::submission::Landing;
 
 use crate::call::Call;
+use crate::contracts::{At, Contracts};
 use crate::governance::{Decided, Decision, Seen};
 use crate::ward::MODELS;
 
@@ -58,6 +59,9 @@ pub struct Chain {
     decided: Vec<Decided>,
     /// Decisions that wait for a block.
     to_decide: Vec<Decision>,
+    contracts: Option<Box<dyn Contracts>>,
+    /// The receipt whose trigger the real contracts answered otherwise.
+    differs: Option<B32>,
 }
 
 impl Default for Chain {
@@ -70,11 +74,25 @@ impl Default for Chain {
             nonces: BTreeMap::new(),
             decided: vec![Decided { block: 0, what: Decision::Approve(MODELS[0]) }],
             to_decide: Vec::new(),
+            contracts: None,
+            differs: None,
         }
     }
 }
 
 impl Chain {
+    /// A chain that the real contracts run on, too.
+    #[must_use]
+    pub fn with(contracts: Option<Box<dyn Contracts>>) -> Chain {
+        Chain { contracts, ..Chain::default() }
+    }
+
+    /// The receipt whose trigger the real contracts answered otherwise, if there is one.
+    #[must_use]
+    pub const fn differs(&self) -> Option<B32> {
+        self.differs
+    }
+
     /// The newest block.
     #[must_use]
     pub fn head(&self) -> u64 {
@@ -126,9 +144,13 @@ impl Chain {
     }
 
     /// Whether the contract would refuse: the nullifier is burned, or the model not approved at the newest block.
-    #[must_use]
-    pub fn refuses(&self, call: &Call) -> bool {
-        self.is_burned(&call.nullifier) || !self.approves(&call.model)
+    pub fn refuses(&mut self, call: &Call, time_s: u64) -> bool {
+        let refuses = self.is_burned(&call.nullifier) || !self.approves(&call.model);
+        let at = At { block: self.head() + 1, time_s };
+        if self.contracts.as_mut().is_some_and(|contracts| contracts.refuses(call, at) != refuses) {
+            self.differs.get_or_insert(call.receipt);
+        }
+        refuses
     }
 
     /// A transaction in a block, and which.
@@ -165,13 +187,22 @@ impl Chain {
     }
 
     /// Adds a block; with what waits, unless there is no room for it. Gives the transactions that had their effect.
-    pub fn mine(&mut self, has_room: bool) -> Vec<Tx> {
+    pub fn mine(&mut self, has_room: bool, time_s: u64) -> Vec<Tx> {
         let number = self.head() + 1;
-        self.decided.extend(self.to_decide.drain(..).map(|what| Decided { block: number, what }));
+        let at = At { block: number, time_s };
+        for what in std::mem::take(&mut self.to_decide) {
+            self.decided.push(Decided { block: number, what });
+            if let Some(contracts) = &mut self.contracts {
+                contracts.decide(what, at);
+            }
+        }
         let mut block = Vec::new();
         while let Some(place) = self.pool.iter().position(|tx| has_room && tx.nonce == self.next_nonce(tx.account)) {
             let mut tx = self.pool.swap_remove(place);
             tx.success = !self.is_burned(&tx.call.nullifier) && self.approves(&tx.call.model);
+            if self.contracts.as_mut().is_some_and(|contracts| contracts.trigger(&tx.call, at) != tx.success) {
+                self.differs.get_or_insert(tx.call.receipt);
+            }
             if tx.success {
                 self.burned.insert(tx.call.nullifier, tx.hash);
             }
@@ -207,6 +238,9 @@ impl Chain {
         let undone = self.decided.iter().filter(|decided| decided.block > ancestor).map(|decided| decided.what);
         self.to_decide = undone.chain(self.to_decide.iter().copied()).collect();
         self.decided.retain(|decided| decided.block <= ancestor);
+        if let Some(contracts) = &mut self.contracts {
+            contracts.roll_back(ancestor);
+        }
         self.blocks.extend(std::iter::repeat_n(Vec::new(), depth + 1));
         count
     }
@@ -256,7 +290,7 @@ mod tests {
 
     const RECEIPT: B32 = B32::new([1; 32]);
     const NULLIFIER: B32 = B32::new([2; 32]);
-    const CALL: Call = Call { receipt: RECEIPT, nullifier: NULLIFIER, model: MODELS[0] };
+    const CALL: Call = Call { receipt: RECEIPT, nullifier: NULLIFIER, mandate: RECEIPT, model: MODELS[0], end: 0 };
 
     #[test]
     fn a_nullifier_is_burned_once_and_a_reorg_gives_it_back() {
@@ -265,13 +299,13 @@ mod tests {
         chain.send(0, 1, 100, CALL).unwrap();
         chain.send(1, 0, 100, CALL).unwrap();
         assert_eq!((chain.pending_nonce(0), chain.pending_nonce(1)), (2, 1));
-        assert_eq!(chain.mine(true).len(), 1, "the others revert");
+        assert_eq!(chain.mine(true, 0).len(), 1, "the others revert");
         assert_eq!(chain.landing(&NULLIFIER, &RECEIPT), Some(Landing { tx: first.hash, block: 1 }));
         assert_eq!((chain.nonce_at(0, 1), chain.nonce_at(0, 0), chain.nonce_at(1, 1)), (2, 0, 1));
         assert_eq!(chain.reorg(1, true), 3);
         assert_eq!((chain.head(), chain.landing(&NULLIFIER, &RECEIPT)), (2, None));
-        assert_eq!(chain.mine(false).len(), 0, "no room");
-        assert_eq!(chain.mine(true).len(), 1);
+        assert_eq!(chain.mine(false, 0).len(), 0, "no room");
+        assert_eq!(chain.mine(true, 0).len(), 1);
     }
 
     #[test]
@@ -280,7 +314,7 @@ mod tests {
         chain.send(0, 0, 100, CALL).unwrap();
         assert_eq!(chain.send(0, 0, 109, CALL), Err(Refusal::Underpriced));
         assert!(chain.send(0, 0, 113, CALL).is_ok());
-        chain.mine(true);
+        chain.mine(true, 0);
         assert_eq!(chain.send(0, 0, 200, CALL), Err(Refusal::NonceTooLow));
     }
 
@@ -288,12 +322,12 @@ mod tests {
     fn a_decision_that_a_reorg_takes_out_comes_again() {
         let mut chain = Chain::default();
         chain.decide(Decision::Suspend(MODELS[0]));
-        assert!(!chain.refuses(&CALL));
-        chain.mine(true);
-        assert!(chain.refuses(&CALL) && chain.is_decided_at(1));
+        assert!(!chain.refuses(&CALL, 0));
+        chain.mine(true, 0);
+        assert!(chain.refuses(&CALL, 0) && chain.is_decided_at(1));
         chain.reorg(1, true);
-        assert!(!chain.refuses(&CALL));
-        chain.mine(true);
-        assert!(chain.refuses(&CALL));
+        assert!(!chain.refuses(&CALL, 0));
+        chain.mine(true, 0);
+        assert!(chain.refuses(&CALL, 0));
     }
 }

@@ -14,6 +14,8 @@
 pub mod broker;
 pub mod call;
 pub mod chain;
+pub mod cli;
+pub mod contracts;
 pub mod drivers;
 pub mod governance;
 pub mod invariant;

@@ -6,8 +6,8 @@ use hygeia_protocol::subject::Partition;
 pub const REPLICAS_MAX: u8 = 3;
 /// Provers, which share their queues.
 pub const PROVERS: u8 = 2;
-/// Stewards.
-pub const STEWARDS: u8 = 1;
+/// Stewards, each with an account of its own.
+pub const STEWARDS: u8 = 2;
 /// Kinds of loops in a process that are no partition's.
 const KINDS: u64 = 5;
 /// Numbers that a process has for its loops.

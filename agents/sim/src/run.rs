@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use crate::broker::Sync;
+use crate::contracts::NewContracts;
 use crate::drivers::{self, Command, Running, Shared};
 use crate::invariant::{Counts, Violation};
 use crate::port::Port;
@@ -51,6 +52,8 @@ pub struct Setup {
     /// Whether acknowledgements and snapshots are held against what is stored at that moment. Without, a mistake in
     /// their order is found by what is lost through it.
     pub is_order_watched: bool,
+    /// Founds the real contracts, which then run beside the model of the chain.
+    pub contracts: Option<NewContracts>,
     /// What goes wrong.
     pub faults: Vec<Fault>,
 }
@@ -82,7 +85,8 @@ impl Setup {
     pub fn with_weather(seed: u64, patients: u64, hours: u64, faults_per_hour: u64) -> Setup {
         let replicas = if seed.is_multiple_of(2) { 2 } else { REPLICAS_MAX };
         let faults = schedule::draw(seed, hours, replicas, faults_per_hour);
-        Setup { seed, patients, hours, replicas, sync: Sync::Always, bug: None, is_order_watched: true, faults }
+        let (sync, bug, is_order_watched, contracts) = (Sync::Always, None, true, None);
+        Setup { seed, patients, hours, replicas, sync, bug, is_order_watched, contracts, faults }
     }
 
     /// The same run with these faults only.

@@ -1,9 +1,11 @@
 //! What goes wrong and when. A schedule is a plain list, so that a failing one can be made shorter.
 
+use hygeia_protocol::subject::Partition;
+
 use crate::drivers::LEASE_TTL_MS;
-use crate::process::Process;
+use crate::process::{Process, Role};
 use crate::rng::Rng;
-use crate::ward::HOUR_MS;
+use crate::ward::{HOUR_MS, PARTITIONS};
 
 /// Faults in an hour, over the whole system.
 pub const FAULTS_PER_HOUR: u64 = 4;
@@ -84,6 +86,15 @@ pub enum Fault {
         /// How long until it is back.
         down_ms: u64,
     },
+    /// What is stored of the state of a partition is damaged.
+    Rot {
+        /// Of which role.
+        role: Role,
+        /// Which partition.
+        partition: Partition,
+        /// When.
+        at_ms: u64,
+    },
     /// The newest blocks are replaced by others, once the lowest of them holds a transaction of ours.
     Reorg {
         /// From when.
@@ -152,6 +163,7 @@ impl Fault {
             | Fault::Clock { at_ms, .. }
             | Fault::Cut { at_ms, .. }
             | Fault::BrokerDown { at_ms, .. }
+            | Fault::Rot { at_ms, .. }
             | Fault::Reorg { at_ms, .. }
             | Fault::Silence { at_ms, .. }
             | Fault::Congestion { at_ms, .. }
@@ -173,7 +185,7 @@ pub fn draw(seed: u64, hours: u64, replicas: u8, per_hour: u64) -> Vec<Fault> {
 fn fault(rng: &mut Rng, hours: u64, processes: &[Process]) -> Vec<Fault> {
     let at_ms = rng.between(0, hours * HOUR_MS);
     let process = rng.pick(processes);
-    vec![match rng.between(1, 22) {
+    vec![match rng.between(1, 23) {
         1..=9 => Fault::Call { process, at_ms, skip: rng.between(0, SKIP_MAX), what: call_fault(rng) },
         10 => Fault::Kill { process, at_ms, down_ms: down_ms(rng) },
         11 | 12 => Fault::Cut { process, at_ms, for_ms: outage_ms(rng) },
@@ -192,6 +204,11 @@ fn fault(rng: &mut Rng, hours: u64, processes: &[Process]) -> Vec<Fault> {
             Fault::Clock { process, at_ms, off_ms, for_ms: rng.between(10_000, HOUR_MS) }
         }
         21 => Fault::Stop { process, at_ms },
+        22 => {
+            let role = rng.pick(&[Role::Oracle, Role::Sentinel]);
+            let partition = u16::try_from(rng.between(1, u64::from(PARTITIONS)) - 1).expect("partitions are few");
+            Fault::Rot { role, partition: Partition(partition), at_ms }
+        }
         _ => return rolling_restart(at_ms, processes),
     }]
 }

@@ -58,6 +58,18 @@ impl Bucket {
         gone.iter().for_each(|key| drop(self.values.remove(key)));
     }
 
+    /// Changes the first byte of every value under keys that begin with `prefix`, as a disk does that fails. Gives how many
+    /// those were.
+    pub fn spoil(&mut self, prefix: &str) -> u64 {
+        let keys: Vec<Rc<str>> = self.starting_with(prefix).map(|(key, _)| key.clone()).collect();
+        for key in &keys {
+            if let Some(bytes) = self.values.get_mut(key).and_then(|value| value.bytes.as_mut()) {
+                *bytes = bytes.iter().enumerate().map(|(place, byte)| byte ^ u8::from(place == 0)).collect();
+            }
+        }
+        keys.len() as u64
+    }
+
     /// What was written since a revision under keys that begin with `prefix`, oldest first.
     #[must_use]
     pub fn changes(&self, prefix: &str, since: u64, now_ms: u64) -> Vec<Change> {

@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 use hygeia_protocol::bytes::B32;
 
 /// Alerts of a patient in a minute.
-pub(crate) const PATIENT_PER_MINUTE: u64 = 2;
+const PATIENT_PER_MINUTE: u64 = 2;
 /// Alerts of a policy in a minute.
-pub(crate) const POLICY_PER_MINUTE: u64 = 5;
+const POLICY_PER_MINUTE: u64 = 5;
 /// Alerts of the ward in a minute; the product's limit is for a real ward.
-pub(crate) const WARD_PER_MINUTE: u64 = 6;
+const WARD_PER_MINUTE: u64 = 6;
 /// A minute.
 const MINUTE_MS: u64 = 60_000;
 

@@ -12,7 +12,7 @@ use hygeia_protocol::lease::{Coordinator, Lease, LeaseAction, LeaseEvent, LeaseR
 use hygeia_protocol::subject::Partition;
 
 use super::oracle::Oracle;
-use super::partition::{self, State};
+use super::partition::{self, End, State};
 use super::sentinel::Sentinel;
 use super::{Command, Shared};
 use crate::broker::Change;
@@ -27,6 +27,10 @@ pub const LEASE_TTL_MS: u64 = 240_000;
 const TICK_MS: u64 = 20_000;
 /// Pause before a store is asked again that did not answer.
 const RETRY_PAUSE_MS: u64 = 1_000;
+/// How long a sign of life is kept: much longer than a lease lasts, so that only litter is forgotten; the product's.
+const MEMBER_KEPT_MS: u64 = 10 * 60_000;
+/// How long a replica that was asked to end may take to hand over; the product's.
+const LEAVE_PATIENCE_MS: u64 = 4_000;
 
 pub(super) async fn run(port: Port, shared: Rc<Shared>) -> Result<(), Unanswered> {
     let role = port.process().role().expect("replicas of a role alone hold leases");
@@ -62,14 +66,14 @@ impl Member {
     async fn follow(&mut self) -> Result<(), Unanswered> {
         let standing = self.port.changes(&self.prefix, 0).await?;
         self.see(standing);
-        let mut is_leaving = false;
-        let mut watch = None;
+        let (mut watch, mut leave_by) = (None, None);
         loop {
             self.step(LeaseEvent::Tick);
-            if is_leaving && self.coordinator.is_idle() {
+            // Ends where everything is handed over, and where that takes too long.
+            if leave_by.is_some_and(|leave_by| self.coordinator.is_idle() || self.port.run_ms() >= leave_by) {
                 return Err(Unanswered);
             }
-            match self.hear(&mut watch, is_leaving).await {
+            match self.hear(&mut watch, leave_by).await {
                 Heard::Changes(Ok(changes)) => self.see(changes),
                 Heard::Changes(Err(Unanswered)) => self.port.sleep(RETRY_PAUSE_MS).await,
                 Heard::Ended => {
@@ -78,22 +82,24 @@ impl Member {
                     }
                 }
                 Heard::Leave => {
-                    is_leaving = true;
+                    leave_by = Some(self.port.run_ms() + LEAVE_PATIENCE_MS);
                     self.step(LeaseEvent::Leave);
                 }
             }
         }
     }
 
-    async fn hear(&self, watch: &mut Option<Call>, is_leaving: bool) -> Heard {
+    async fn hear(&self, watch: &mut Option<Call>, leave_by: Option<u64>) -> Heard {
         std::future::poll_fn(|context| {
-            if !is_leaving && self.shared.is_leaving.get() {
+            if leave_by.is_none() && self.shared.is_leaving.get() {
                 return Poll::Ready(Heard::Leave);
             }
             if !self.shared.ended.borrow().is_empty() {
                 return Poll::Ready(Heard::Ended);
             }
-            let request = || Request::Watch { prefix: self.prefix.clone(), since: self.since, wait_ms: TICK_MS };
+            // Who leaves looks more often at what is left of its time.
+            let wait_ms = if leave_by.is_some() { LEAVE_PATIENCE_MS / 4 } else { TICK_MS };
+            let request = || Request::Watch { prefix: self.prefix.clone(), since: self.since, wait_ms };
             let call = watch.get_or_insert_with(|| self.port.begin(request()));
             let Poll::Ready(answer) = std::pin::Pin::new(call).poll(context) else { return Poll::Pending };
             *watch = None;
@@ -123,7 +129,7 @@ impl Member {
     fn carry_out(&mut self, action: LeaseAction) {
         let me = Some(self.coordinator.me().clone());
         match action {
-            LeaseAction::Beat => self.write("member.", Some([1].into()), None, Some(LEASE_TTL_MS)),
+            LeaseAction::Beat => self.write("member.", Some([1].into()), None, Some(MEMBER_KEPT_MS)),
             LeaseAction::Resign => self.write("member.", None, None, None),
             LeaseAction::Claim { partition, revision, epoch } => {
                 self.write_lease(partition, revision, me, epoch, false)
@@ -160,7 +166,12 @@ impl Member {
         let (shared, member) = (self.shared.clone(), Task::Member(self.port.process()));
         let owner = self.coordinator.me().clone();
         Box::pin(async move {
-            let fenced_by = partition::run(state, port.clone(), shared.clone(), partition, owner, epoch).await;
+            let fenced_by = match partition::run(state, port.clone(), shared.clone(), partition, (owner, epoch)).await {
+                Ok(()) => None,
+                Err(End::Fenced(by)) => Some(by),
+                // A task that fails ends the role.
+                Err(End::Unanswered) => return Err(Unanswered),
+            };
             shared.ended.borrow_mut().push((partition, epoch, fenced_by));
             port.wake(member);
             Ok(())

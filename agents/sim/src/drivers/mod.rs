@@ -27,7 +27,6 @@ use hygeia_protocol::subject::Partition;
 
 use self::host::Host;
 use self::limits::Limits;
-pub(crate) use self::limits::{POLICY_PER_MINUTE, WARD_PER_MINUTE};
 pub use self::member::LEASE_TTL_MS;
 pub(crate) use self::sentinel::HELD_BACK;
 pub(crate) use self::snapshot::Manifest;

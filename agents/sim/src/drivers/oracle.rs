@@ -14,6 +14,7 @@ use hygeia_protocol::window::{PatientWindow, WindowConfig, WindowSnapshot};
 
 use super::outbox::{Effect, Job};
 use super::partition::State;
+use super::snapshot::{Records, record};
 use crate::broker::{Entry, Subject};
 use crate::port::Port;
 use crate::process::Role;
@@ -23,7 +24,8 @@ use crate::ward;
 pub(super) struct Oracle {
     port: Port,
     partition: Partition,
-    patients: BTreeMap<PatientId, PatientWindow>,
+    /// Packed, as in the product: a machine is unpacked for an observation and packed again.
+    patients: BTreeMap<PatientId, Box<[u8]>>,
 }
 
 impl Oracle {
@@ -35,9 +37,13 @@ impl Oracle {
         let received = Timestamp::from_millis(entry.stored_at_ms);
         let observation = Observation::decode(&entry.payload, received, &Limits::default())?;
         let patient = observation.patient().clone();
-        let new = || PatientWindow::new(WindowConfig::default());
-        let snapshots = self.patients.entry(patient.clone()).or_insert_with(new).observe(&observation)?;
-        Ok((patient, snapshots))
+        let mut window = match self.patients.get(&patient) {
+            Some(packed) => unpack(packed).expect("what was packed here can be unpacked"),
+            None => PatientWindow::new(WindowConfig::default()),
+        };
+        let snapshots = window.observe(&observation);
+        self.patients.insert(patient.clone(), window.pack());
+        Ok((patient, snapshots?))
     }
 
     fn sign(&self, mandate: ward::B32, snapshot: &WindowSnapshot, observed_at_ms: u64) -> AttestedWindow {
@@ -67,15 +73,25 @@ impl State for Oracle {
     const INPUT: Stream = Stream::Observations;
     const OUTPUTS: &'static [Stream] = &[Stream::Windows];
 
-    fn restore(&mut self, bytes: &[u8]) -> bool {
-        let patients: Result<Vec<(PatientId, PatientWindow)>, _> = serde_json::from_slice(bytes);
-        let is_whole = patients.is_ok();
-        self.patients = patients.unwrap_or_default().into_iter().collect();
-        is_whole
+    fn restore(&mut self, bytes: &[u8]) -> Option<()> {
+        let mut records = Records(bytes);
+        let mut patients = BTreeMap::new();
+        while let Some(name) = records.next() {
+            let patient = PatientId::new(std::str::from_utf8(name).ok()?).ok()?;
+            let packed = records.next().filter(|packed| unpack(packed).is_some())?;
+            patients.insert(patient, packed.into());
+        }
+        self.patients = patients;
+        Some(())
     }
 
     fn pack(&self) -> Vec<u8> {
-        serde_json::to_vec(&self.patients.iter().collect::<Vec<_>>()).expect("windows are JSON")
+        let mut bytes = Vec::new();
+        for (patient, packed) in &self.patients {
+            record(&mut bytes, patient.expose().as_bytes());
+            record(&mut bytes, packed);
+        }
+        bytes
     }
 
     fn stored(&mut self, _: Stream, _: &Entry) {}
@@ -100,6 +116,10 @@ impl State for Oracle {
         }
         (!effects.is_empty()).then_some(Job { key: mandate, effects })
     }
+}
+
+fn unpack(packed: &[u8]) -> Option<PatientWindow> {
+    PatientWindow::unpack(packed, WindowConfig::default()).ok()
 }
 
 fn dead_letter(entry: &Entry, rejection: Rejection) -> Job {

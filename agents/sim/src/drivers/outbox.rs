@@ -45,18 +45,20 @@ pub(super) struct Outbox {
     port: Port,
     partition: Partition,
     fences: Vec<(Stream, Fence)>,
-    queued: VecDeque<Job>,
-    flights: Vec<(B32, Flight)>,
-    newest: Stores,
+    /// Jobs that wait, and the inputs that they follow from.
+    queued: VecDeque<(u64, Job)>,
+    flights: Vec<(u64, B32, Flight)>,
+    /// The newest place that was stored in each stream, whoever stored it.
+    places: Stores,
 }
 
 impl Outbox {
-    pub(super) const fn new(port: Port, partition: Partition, fences: Vec<(Stream, Fence)>) -> Outbox {
-        Outbox { port, partition, fences, queued: VecDeque::new(), flights: Vec::new(), newest: Vec::new() }
+    pub(super) const fn new(port: Port, partition: Partition, fences: Vec<(Stream, Fence)>, places: Stores) -> Outbox {
+        Outbox { port, partition, fences, queued: VecDeque::new(), flights: Vec::new(), places }
     }
 
-    pub(super) fn push(&mut self, job: Job) {
-        self.queued.push_back(job);
+    pub(super) fn push(&mut self, input: u64, job: Job) {
+        self.queued.push_back((input, job));
     }
 
     pub(super) fn len(&self) -> usize {
@@ -67,9 +69,15 @@ impl Outbox {
         self.len() == 0
     }
 
-    /// Place of the newest message of this owner in a stream; 0 for none.
-    pub(super) fn newest(&self, stream: Stream) -> u64 {
-        self.newest.iter().filter(|(of, _)| *of == stream).map(|(_, place)| *place).max().unwrap_or(0)
+    /// The newest place that was stored in a stream.
+    pub(super) fn place(&self, stream: Stream) -> u64 {
+        self.places.iter().find(|(of, _)| *of == stream).map_or(0, |(_, place)| *place)
+    }
+
+    /// The input up to which all is stored, where all up to `handled_to` were handled.
+    pub(super) fn done_to(&self, handled_to: u64) -> u64 {
+        let open = self.flights.iter().map(|(input, ..)| *input).chain(self.queued.iter().map(|(input, _)| *input));
+        open.min().map_or(handled_to, |input| input - 1)
     }
 
     /// Goes on with what is under way, and begins what may begin.
@@ -78,7 +86,7 @@ impl Outbox {
             self.take_off();
             let mut has_landed = false;
             let mut place = 0;
-            while let Some((_, flight)) = self.flights.get_mut(place) {
+            while let Some((.., flight)) = self.flights.get_mut(place) {
                 match flight.as_mut().poll(context) {
                     Poll::Pending => place += 1,
                     Poll::Ready(stores) => {
@@ -96,17 +104,18 @@ impl Outbox {
 
     /// Begins queued jobs, the first of each key that is not under way.
     fn take_off(&mut self) {
-        let mut busy: BTreeSet<B32> = self.flights.iter().map(|(key, _)| *key).collect();
+        let mut busy: BTreeSet<B32> = self.flights.iter().map(|(_, key, _)| *key).collect();
         let mut place = 0;
         while self.flights.len() < FLIGHTS_MAX
-            && let Some(job) = self.queued.get(place)
+            && let Some((_, job)) = self.queued.get(place)
         {
             if !busy.insert(job.key) {
                 place += 1;
                 continue;
             }
-            let Some(job) = self.queued.remove(place) else { return };
-            self.flights.push((job.key, self.flight(job.effects)));
+            let Some((input, job)) = self.queued.remove(place) else { return };
+            let flight = self.flight(job.effects);
+            self.flights.push((input, job.key, flight));
         }
     }
 
@@ -128,9 +137,8 @@ impl Outbox {
 
     fn note(&mut self, stores: Stores) {
         for (stream, place) in stores {
-            match self.newest.iter_mut().find(|(of, _)| *of == stream) {
-                Some((_, newest)) => *newest = (*newest).max(place),
-                None => self.newest.push((stream, place)),
+            if let Some((_, newest)) = self.places.iter_mut().find(|(of, _)| *of == stream) {
+                *newest = (*newest).max(place);
             }
         }
     }

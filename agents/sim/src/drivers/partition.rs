@@ -11,7 +11,7 @@ use hygeia_protocol::subject::{Partition, Stream};
 
 use super::Shared;
 use super::outbox::{Fence, Job, Outbox};
-use super::snapshot::{self, Manifest};
+use super::snapshot::{self, Manifest, Snapshot};
 use crate::broker::{After, Entry, Filter, Publication, Stored, Subject};
 use crate::call::{Reply, Request, Unanswered};
 use crate::port::{Call, LONG_MS, Port, other};
@@ -34,8 +34,8 @@ pub(super) trait State {
     /// What it writes behind a fence.
     const OUTPUTS: &'static [Stream];
 
-    /// Goes on from a snapshot; false where it is none of this role's.
-    fn restore(&mut self, bytes: &[u8]) -> bool;
+    /// Goes on from a snapshot; nothing where it is none of this role's.
+    fn restore(&mut self, bytes: &[u8]) -> Option<()>;
 
     /// All that must not be lost.
     fn pack(&self) -> Vec<u8>;
@@ -67,24 +67,15 @@ impl From<Unanswered> for End {
     }
 }
 
-/// Works until it is told to hand over, or cannot go on; gives the epoch of a fence that it met.
+/// Works until it is told to hand over; an error where it cannot go on.
 pub(super) async fn run<S: State>(
     state: S,
     port: Port,
     shared: Rc<Shared>,
     partition: Partition,
-    owner: MemberId,
-    epoch: u64,
-) -> Option<u64> {
-    let begun = Work::begin(state, port, shared, partition, owner, epoch).await;
-    let ended = match begun {
-        Ok(mut work) => work.follow().await,
-        Err(end) => Err(end),
-    };
-    match ended {
-        Err(End::Fenced(by)) => Some(by),
-        Ok(()) | Err(End::Unanswered) => None,
-    }
+    (owner, epoch): (MemberId, u64),
+) -> Result<(), End> {
+    Work::begin(state, port, shared, partition, (owner, epoch)).await?.follow().await
 }
 
 struct Work<S> {
@@ -94,25 +85,29 @@ struct Work<S> {
     partition: Partition,
     epoch: u64,
     outbox: Outbox,
-    /// Ids of what stood in the output streams when this owner came.
+    /// Ids of what stood in the output streams when this owner came; nothing once all inputs behind it are handled again.
     stored: BTreeSet<Rc<str>>,
-    /// Newest places of the outputs then, in the order of [`State::OUTPUTS`].
-    outputs: Vec<u64>,
     /// The newest input taken in.
     position: u64,
-    /// Inputs since the newest snapshot.
-    since_snapshot: u64,
-    /// Snapshots written by this owner, and the manifest's revision.
-    snapshots: u64,
-    revision: u64,
+    /// Inputs up to this one were handled by the owners before, as far as can be known.
+    replay_to: u64,
+    /// The newest input in the newest snapshot.
+    saved_to: u64,
+    inputs_since: u64,
+    /// A state that waits until all its inputs are done.
+    waiting: Option<Snapshot>,
+    writing: Option<Writing>,
     at_hand: VecDeque<Entry>,
     read: Option<Call>,
 }
+
+type Writing = Pin<Box<dyn Future<Output = Result<(), End>>>>;
 
 enum Turn {
     Read(Vec<Entry>),
     /// There is room, and something at hand.
     Handle,
+    /// Asked to hand over, and everything that was begun is done.
     Drained,
 }
 
@@ -123,23 +118,21 @@ impl<S: State> Work<S> {
         port: Port,
         shared: Rc<Shared>,
         partition: Partition,
-        owner: MemberId,
-        epoch: u64,
+        (owner, epoch): (MemberId, u64),
     ) -> Result<Work<S>, End> {
         let mut fences = Vec::new();
         for &stream in S::OUTPUTS {
             fences.push((stream, raise(&port, stream, partition, &owner, epoch).await?));
         }
-        let (revision, manifest) = match snapshot::load(&port, S::ROLE, partition, epoch).await? {
-            (revision, Some((manifest, bytes))) if state.restore(&bytes) => {
+        let Manifest { sequence, mut places, .. } = match snapshot::load(&port, S::ROLE, partition, epoch).await? {
+            Some((manifest, bytes)) if state.restore(&bytes).is_some() => {
                 port.restored();
-                (revision, manifest)
+                manifest
             }
-            (revision, _) => (revision, Manifest::none(S::OUTPUTS.len())),
+            _ => Manifest::none(S::OUTPUTS.len()),
         };
         let mut stored = BTreeSet::new();
-        let mut outputs = manifest.outputs;
-        for (place, &stream) in outputs.iter_mut().zip(S::OUTPUTS) {
+        for (place, &stream) in places.iter_mut().zip(S::OUTPUTS) {
             loop {
                 let entries = port.read(stream, partition, *place + 1).await?;
                 let Some(last) = entries.last() else { break };
@@ -150,24 +143,28 @@ impl<S: State> Work<S> {
                 }
             }
         }
+        let replay_to = port.last_of(S::INPUT, Subject::Of(partition)).await?.map_or(0, |entry| entry.sequence);
         let fences = if port.has_bug(PlantedBug::StaleOwnerPublishes) { Vec::new() } else { fences };
-        let outbox = Outbox::new(port.clone(), partition, fences);
-        Ok(Work {
+        let places = S::OUTPUTS.iter().copied().zip(places).collect();
+        let mut work = Work {
             state,
+            outbox: Outbox::new(port.clone(), partition, fences, places),
             port,
             shared,
             partition,
             epoch,
-            outbox,
             stored,
-            outputs,
-            position: manifest.sequence,
-            since_snapshot: 0,
-            snapshots: 0,
-            revision,
+            position: sequence,
+            replay_to,
+            saved_to: sequence,
+            inputs_since: 0,
+            waiting: None,
+            writing: None,
             at_hand: VecDeque::new(),
             read: None,
-        })
+        };
+        work.note_live();
+        Ok(work)
     }
 
     /// Ends without an error once everything is handed over.
@@ -176,21 +173,17 @@ impl<S: State> Work<S> {
             match std::future::poll_fn(|context| self.poll(context)).await? {
                 Turn::Read(entries) => self.at_hand.extend(entries),
                 Turn::Handle => self.handle(),
-                Turn::Drained => {
-                    self.write_snapshot().await?;
-                    if self.is_stopping() {
-                        return Ok(());
-                    }
-                }
+                Turn::Drained => return self.save_at_the_end().await,
             }
         }
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Turn, End>> {
         self.outbox.poll(context)?;
-        if self.is_stopping() || self.since_snapshot >= SNAPSHOT_EVERY {
-            let is_hasty = self.port.has_bug(PlantedBug::SnapshotBeforePublish);
-            return if self.outbox.is_empty() || is_hasty { Poll::Ready(Ok(Turn::Drained)) } else { Poll::Pending };
+        self.save_when_done(context)?;
+        if self.is_stopping() {
+            let is_done = self.outbox.is_empty() && self.writing.is_none() && self.waiting.is_none();
+            return if is_done { Poll::Ready(Ok(Turn::Drained)) } else { Poll::Pending };
         }
         if self.outbox.len() >= JOBS_MAX || !self.state.is_ready() {
             return Poll::Pending;
@@ -214,31 +207,61 @@ impl<S: State> Work<S> {
     fn handle(&mut self) {
         let Some(entry) = self.at_hand.pop_front() else { return };
         self.position = entry.sequence;
-        self.since_snapshot += 1;
+        self.inputs_since += 1;
         let stored = &self.stored;
         if let Some(job) = self.state.handle(&entry, &|id| stored.contains(id)) {
-            self.outbox.push(job);
+            self.outbox.push(entry.sequence, job);
+        }
+        self.note_live();
+        let is_under_way = self.waiting.is_some() || self.writing.is_some();
+        // While inputs of the owners before are replayed, the snapshot that stands is the better one: what they led to is
+        // stored behind its places.
+        if self.inputs_since >= SNAPSHOT_EVERY && !is_under_way && self.is_live() {
+            self.waiting = Some(self.take_down());
         }
     }
 
-    async fn write_snapshot(&mut self) -> Result<(), End> {
-        self.since_snapshot = 0;
-        self.snapshots += 1;
-        // All that was stored before lies behind it.
-        self.stored.clear();
-        for (place, &stream) in self.outputs.iter_mut().zip(S::OUTPUTS) {
-            *place = (*place).max(self.outbox.newest(stream));
+    const fn is_live(&self) -> bool {
+        self.position >= self.replay_to
+    }
+
+    fn note_live(&mut self) {
+        if self.is_live() && !self.stored.is_empty() {
+            self.stored.clear();
         }
-        let manifest = Manifest {
-            epoch: self.epoch,
-            sequence: self.position,
-            outputs: self.outputs.clone(),
-            id: format!("{}-{}", self.epoch, self.snapshots),
-            hashes: Vec::new(),
-        };
-        let bytes = self.state.pack();
-        self.revision = snapshot::write(&self.port, S::ROLE, self.partition, manifest, &bytes, self.revision).await?;
+    }
+
+    fn take_down(&mut self) -> Snapshot {
+        self.inputs_since = 0;
+        let places = S::OUTPUTS.iter().map(|stream| self.outbox.place(*stream)).collect();
+        let (epoch, sequence) = (self.epoch, self.position);
+        let manifest = Manifest { epoch, sequence, places, id: format!("{epoch}-{sequence}"), hashes: Vec::new() };
+        Snapshot { manifest, state: self.state.pack() }
+    }
+
+    /// Writes the state that waits, once all that its inputs led to is stored; meanwhile nothing else waits.
+    fn save_when_done(&mut self, context: &mut Context<'_>) -> Result<(), End> {
+        let done_to = self.outbox.done_to(self.position);
+        let is_hasty = self.port.has_bug(PlantedBug::SnapshotBeforePublish);
+        if let Some(snapshot) = self.waiting.take_if(|snapshot| is_hasty || done_to >= snapshot.manifest.sequence) {
+            self.saved_to = snapshot.manifest.sequence;
+            self.writing = Some(Box::pin(snapshot::write(self.port.clone(), S::ROLE, self.partition, snapshot)));
+        }
+        if let Some(writing) = &mut self.writing
+            && let Poll::Ready(written) = writing.as_mut().poll(context)
+        {
+            self.writing = None;
+            written?;
+        }
         Ok(())
+    }
+
+    async fn save_at_the_end(&mut self) -> Result<(), End> {
+        if self.position == self.saved_to || !self.is_live() {
+            return Ok(());
+        }
+        let snapshot = self.take_down();
+        snapshot::write(self.port.clone(), S::ROLE, self.partition, snapshot).await
     }
 
     fn is_stopping(&self) -> bool {
@@ -274,6 +297,6 @@ async fn raise(port: &Port, stream: Stream, partition: Partition, me: &MemberId,
 }
 
 /// Epoch and owner that a fence names.
-pub(super) fn marker(payload: &[u8]) -> Option<(u64, MemberId)> {
+fn marker(payload: &[u8]) -> Option<(u64, MemberId)> {
     serde_json::from_slice(payload).ok()
 }

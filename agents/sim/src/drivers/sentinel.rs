@@ -16,6 +16,7 @@ use hygeia_protocol::triage::{Triage, TriageOutcome};
 use super::Shared;
 use super::outbox::{Effect, Job};
 use super::partition::State;
+use super::snapshot::{Records, record};
 use crate::broker::{Entry, Subject};
 use crate::port::Port;
 use crate::process::Role;
@@ -150,18 +151,32 @@ impl State for Sentinel {
     const INPUT: Stream = Stream::Windows;
     const OUTPUTS: &'static [Stream] = &[Stream::Alerts, Stream::Ledger];
 
-    fn restore(&mut self, bytes: &[u8]) -> bool {
-        let Ok((triage, last_end)) = serde_json::from_slice::<(Vec<_>, Vec<_>)>(bytes) else { return false };
-        if !self.port.has_bug(PlantedBug::CoolDownReset) {
-            self.triage = triage.into_iter().collect();
+    fn restore(&mut self, bytes: &[u8]) -> Option<()> {
+        let mut records = Records(bytes);
+        while let Some(mandate) = records.next() {
+            let mandate = B32::new(mandate.try_into().ok()?);
+            self.last_end.insert(mandate, u64::from_le_bytes(records.next()?.try_into().ok()?));
+            for model in MODELS {
+                let packed = records.next()?;
+                if !packed.is_empty() && !self.port.has_bug(PlantedBug::CoolDownReset) {
+                    self.triage.insert((mandate, model), Triage::unpack(packed).ok()?);
+                }
+            }
         }
-        self.last_end = last_end.into_iter().collect();
-        true
+        Some(())
     }
 
     fn pack(&self) -> Vec<u8> {
-        let (triage, last_end): (Vec<_>, Vec<_>) = (self.triage.iter().collect(), self.last_end.iter().collect());
-        serde_json::to_vec(&(triage, last_end)).expect("triage is JSON")
+        let mut bytes = Vec::new();
+        for (mandate, end) in &self.last_end {
+            record(&mut bytes, mandate.as_bytes());
+            record(&mut bytes, &end.to_le_bytes());
+            for model in MODELS {
+                let triage = self.triage.get(&(*mandate, model));
+                record(&mut bytes, &triage.map(Triage::pack).unwrap_or_default());
+            }
+        }
+        bytes
     }
 
     fn stored(&mut self, stream: Stream, entry: &Entry) {

@@ -17,8 +17,8 @@ use crate::process::Role;
 
 /// Bytes of a chunk.
 const CHUNK_MAX: usize = 16 * 1024;
-/// Attempts to write a manifest whose answer is lost.
-const ATTEMPTS: u32 = 5;
+/// Writes of a manifest before it is left to the next snapshot; the product's.
+const ATTEMPTS: u32 = 3;
 
 /// What a snapshot stands for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,8 +27,8 @@ pub(crate) struct Manifest {
     pub(crate) epoch: u64,
     /// The newest input in it; the effects of all before are stored.
     pub(crate) sequence: u64,
-    /// Newest places of the output streams then.
-    pub(crate) outputs: Vec<u64>,
+    /// For each output stream a place before everything that later inputs lead to.
+    pub(crate) places: Vec<u64>,
     /// Names its chunks.
     pub(crate) id: String,
     /// Hashes of the chunks.
@@ -38,7 +38,7 @@ pub(crate) struct Manifest {
 impl Manifest {
     /// Of nothing.
     pub(crate) fn none(outputs: usize) -> Manifest {
-        Manifest { epoch: 0, sequence: 0, outputs: vec![0; outputs], id: String::new(), hashes: Vec::new() }
+        Manifest { epoch: 0, sequence: 0, places: vec![0; outputs], id: String::new(), hashes: Vec::new() }
     }
 
     /// The key of a partition's manifest.
@@ -53,15 +53,21 @@ impl Manifest {
     }
 }
 
-/// The manifest's revision, and the snapshot where one stands that is whole.
+/// A partition's state up to a place of its input.
+pub(super) struct Snapshot {
+    pub(super) manifest: Manifest,
+    pub(super) state: Vec<u8>,
+}
+
+/// The newest snapshot, where one stands that is whole.
 pub(super) async fn load(
     port: &Port,
     role: Role,
     partition: Partition,
     epoch: u64,
-) -> Result<(u64, Option<(Manifest, Vec<u8>)>), End> {
-    let Some((revision, bytes)) = port.get(&Manifest::key(role, partition)).await? else { return Ok((0, None)) };
-    let Ok(manifest) = serde_json::from_slice::<Manifest>(&bytes) else { return Ok((revision, None)) };
+) -> Result<Option<(Manifest, Vec<u8>)>, End> {
+    let Some((_, bytes)) = port.get(&Manifest::key(role, partition)).await? else { return Ok(None) };
+    let Ok(manifest) = serde_json::from_slice::<Manifest>(&bytes) else { return Ok(None) };
     if manifest.epoch > epoch {
         return Err(End::Fenced(manifest.epoch));
     }
@@ -69,60 +75,50 @@ pub(super) async fn load(
     for (hash, number) in manifest.hashes.iter().zip(0..) {
         match port.get(&chunk(role, partition, &manifest.id, number)).await? {
             Some((_, bytes)) if digest(&bytes) == *hash => packed.extend_from_slice(&bytes),
-            _ => return Ok((revision, None)),
+            _ => return Ok(None),
         }
     }
-    Ok((revision, Some((manifest, packed))))
+    Ok(Some((manifest, packed)))
 }
 
-/// Writes a snapshot; gives the manifest's revision.
-pub(super) async fn write(
-    port: &Port,
-    role: Role,
-    partition: Partition,
-    mut manifest: Manifest,
-    packed: &[u8],
-    after: u64,
-) -> Result<u64, End> {
-    for (bytes, number) in packed.chunks(CHUNK_MAX).zip(0..) {
+/// Writes a snapshot. One that cannot be written is left to the next; only a newer owner is a reason to end.
+pub(super) async fn write(port: Port, role: Role, partition: Partition, snapshot: Snapshot) -> Result<(), End> {
+    let Snapshot { mut manifest, state } = snapshot;
+    for (bytes, number) in state.chunks(CHUNK_MAX).zip(0..) {
         manifest.hashes.push(digest(bytes));
         let key = chunk(role, partition, &manifest.id, number);
-        for attempt in 1.. {
-            match port.put(&key, bytes.to_vec(), None).await {
-                Ok(_) => break,
-                Err(Unanswered) if attempt >= ATTEMPTS => return Err(End::Unanswered),
-                Err(Unanswered) => {}
-            }
+        if port.put(&key, bytes.to_vec(), None).await.is_err() {
+            return Ok(());
         }
     }
-    let revision = write_manifest(port, role, partition, &manifest, after).await?;
-    let prefix: Rc<str> = format!("snapshot.{}.{partition}.chunk.", role.name()).into();
-    let but = format!("{prefix}{}.", manifest.id).into();
-    port.tell(Request::Purge { prefix, but });
-    Ok(revision)
+    if write_manifest(&port, role, partition, &manifest).await? {
+        let prefix: Rc<str> = format!("snapshot.{}.{partition}.chunk.", role.name()).into();
+        let but = format!("{prefix}{}.", manifest.id).into();
+        port.tell(Request::Purge { prefix, but });
+    }
+    Ok(())
 }
 
-async fn write_manifest(
-    port: &Port,
-    role: Role,
-    partition: Partition,
-    manifest: &Manifest,
-    after: u64,
-) -> Result<u64, End> {
+/// Whether it stands.
+async fn write_manifest(port: &Port, role: Role, partition: Partition, manifest: &Manifest) -> Result<bool, End> {
     let key = Manifest::key(role, partition);
     let bytes = serde_json::to_vec(manifest).expect("a manifest is JSON");
     for _ in 0..ATTEMPTS {
-        if let Ok(Some(revision)) = port.put(&key, bytes.clone(), Some(after)).await {
-            return Ok(revision);
+        let Ok(standing) = port.get(&key).await else { return Ok(false) };
+        let (revision, standing) = standing.map_or((0, None), |(revision, bytes)| (revision, Some(bytes)));
+        match standing.and_then(|bytes| serde_json::from_slice::<Manifest>(&bytes).ok()) {
+            Some(other) if other.epoch > manifest.epoch => return Err(End::Fenced(other.epoch)),
+            // Written by an attempt whose answer was lost.
+            Some(other) if other == *manifest => return Ok(true),
+            _ => {}
         }
-        // Another came first, or the answer was lost.
-        match port.get(&key).await {
-            Ok(Some((revision, standing))) if *standing == *bytes => return Ok(revision),
-            Ok(Some((revision, _))) if revision != after => return Err(End::Fenced(0)),
-            Ok(_) | Err(Unanswered) => {}
+        match port.put(&key, bytes.clone(), Some(revision)).await {
+            Ok(Some(_)) => return Ok(true),
+            Ok(None) => {}
+            Err(Unanswered) => return Ok(false),
         }
     }
-    Err(End::Unanswered)
+    Ok(false)
 }
 
 fn chunk(role: Role, partition: Partition, id: &str, number: u32) -> Rc<str> {
@@ -131,4 +127,25 @@ fn chunk(role: Role, partition: Partition, id: &str, number: u32) -> Rc<str> {
 
 fn digest(bytes: &[u8]) -> B32 {
     Digest::new("hygeia-sim/chunk").field(bytes).finish()
+}
+
+/// Adds a record to a state: its length, then its bytes.
+pub(super) fn record(state: &mut Vec<u8>, bytes: &[u8]) {
+    let length = u32::try_from(bytes.len()).expect("a record is small");
+    state.extend(length.to_le_bytes());
+    state.extend(bytes);
+}
+
+/// The records of a state, up to its end or to one that is cut short.
+pub(super) struct Records<'a>(pub(super) &'a [u8]);
+
+impl<'a> Iterator for Records<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let (length, rest) = self.0.split_first_chunk()?;
+        let (bytes, rest) = rest.split_at_checked(usize::try_from(u32::from_le_bytes(*length)).ok()?)?;
+        self.0 = rest;
+        Some(bytes)
+    }
 }

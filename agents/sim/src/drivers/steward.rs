@@ -1,9 +1,10 @@
 //! Mirrors `agents/node/src/roles/steward.rs` (`work`, `handle`, `settle`, `record`) and
-//! `agents/node/src/chain/transaction.rs` (`Triggers::settle`: the machine is stored before its actions are carried out;
-//! `check`, `send`, `ask`).
+//! `agents/node/src/chain/transaction` (`Triggers::settle`: the machine is stored before its actions are carried out;
+//! `check`, `send`, `ask`; a receipt stays with the payer that first took it up; of two writers of a machine the second
+//! leaves it to the first).
 //!
-//! Left out: the limit of transactions per minute, the question for the fee. A head is asked for each second where the
-//! product asks three times.
+//! Left out: the limit of transactions per minute, the question for the fee, the journal. Each steward is one payer. A
+//! head is asked for each second where the product asks three times.
 
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -18,22 +19,31 @@ use crate::broker::Subject;
 use crate::call::{Call, Reply, Request, Unanswered};
 use crate::chain::{CONFIRMATIONS, Refusal};
 use crate::port::Port;
+use crate::process::Process;
 use crate::run::PlantedBug;
 use crate::ward;
 
-/// The account that the steward signs for.
-const ACCOUNT: u8 = 0;
 /// Time between two looks at the head.
 const POLL_MS: u64 = 1_000;
 /// Pause before a receipt is tried again that the chain could not be asked about; the product's.
 const RETRY_PAUSE_MS: u64 = 2_000;
 
+/// What became of a receipt.
+enum Taken {
+    /// The chain has answered one way or the other.
+    Settled(Result<Landing, FailReason>),
+    /// It is another payer's: the queue gives it again, in the end to that one.
+    Elsewhere,
+}
+
 pub(super) async fn run(port: Port) -> Result<(), Unanswered> {
     loop {
-        for job in port.jobs_at_hand(Stream::Receipts).await? {
+        for job in port.jobs(Stream::Receipts, 1).await? {
             if let Ok(receipt) = Receipt::decode(&job.entry.payload) {
                 let settling = settle(&port, &receipt);
-                let outcome = port.while_working(Stream::Receipts, &job, settling).await;
+                let Taken::Settled(outcome) = port.while_working(Stream::Receipts, &job, settling).await else {
+                    continue;
+                };
                 let settlement = record(&port, &receipt, outcome);
                 let subject = Subject::Named(subject::SETTLEMENT.into());
                 port.publish(Stream::Settlements, subject, &settlement).await?;
@@ -43,23 +53,33 @@ pub(super) async fn run(port: Port) -> Result<(), Unanswered> {
     }
 }
 
-/// Tries until the chain has answered one way or the other.
-async fn settle(port: &Port, receipt: &Receipt) -> Result<Landing, FailReason> {
+/// Tries until the chain has answered.
+async fn settle(port: &Port, receipt: &Receipt) -> Taken {
     loop {
         match try_to_settle(port, receipt).await {
-            Ok(outcome) => return outcome,
+            Ok(taken) => return taken,
             Err(Unanswered) => port.sleep(RETRY_PAUSE_MS).await,
         }
     }
 }
 
 /// Follows a receipt until the chain has taken it for good, or refuses it.
-async fn try_to_settle(port: &Port, receipt: &Receipt) -> Result<Result<Landing, FailReason>, Unanswered> {
+async fn try_to_settle(port: &Port, receipt: &Receipt) -> Result<Taken, Unanswered> {
     let nullifier = ward::nullifier(&receipt.mandate, &receipt.policy, receipt.end);
-    let call = Call { receipt: receipt.receipt_id, nullifier, model: receipt.model };
-    let trigger = Trigger { port, call };
+    let call = Call {
+        receipt: receipt.receipt_id,
+        nullifier,
+        mandate: receipt.mandate,
+        model: receipt.model,
+        end: receipt.end,
+    };
+    let Process::Steward(account) = port.process() else { unreachable!("stewards alone settle") };
+    let trigger = Trigger { port, call, account };
     let key = format!("submission/{}", receipt.receipt_id.to_hex()).into();
-    let mut machine = trigger.load(&key).await?;
+    let Stored { mut revision, mut machine, account: of } = trigger.load(&key).await?;
+    if of != account {
+        return Ok(Taken::Elsewhere);
+    }
     let mut events = VecDeque::from([Event::Requested]);
     loop {
         let event = match events.pop_front() {
@@ -72,30 +92,41 @@ async fn try_to_settle(port: &Port, receipt: &Receipt) -> Result<Result<Landing,
         };
         let actions = machine.step(event, Timestamp::from_millis(port.now_ms()));
         if !actions.is_empty() && !port.has_bug(PlantedBug::NullifierLost) {
-            port.put(&key, serde_json::to_vec(&machine).expect("the machine is JSON"), None).await?;
+            let bytes = serde_json::to_vec(&(account, &machine)).expect("the machine is JSON");
+            let Some(written) = port.put(&key, bytes, Some(revision)).await? else { return Ok(Taken::Elsewhere) };
+            revision = written;
         }
         for action in actions {
             match action {
-                Action::Done { tx, block } => return Ok(Ok(Landing { tx, block })),
-                Action::Fail { reason } => return Ok(Err(reason)),
+                Action::Done { tx, block } => return Ok(Taken::Settled(Ok(Landing { tx, block }))),
+                Action::Fail { reason } => return Ok(Taken::Settled(Err(reason))),
                 action => events.push_back(trigger.carry_out(action).await?),
             }
         }
     }
 }
 
+/// A submission as it stands in the store.
+struct Stored {
+    revision: u64,
+    account: u8,
+    machine: Submission,
+}
+
 struct Trigger<'a> {
     port: &'a Port,
     call: Call,
+    account: u8,
 }
 
 impl Trigger<'_> {
-    async fn load(&self, key: &Rc<str>) -> Result<Submission, Unanswered> {
+    async fn load(&self, key: &Rc<str>) -> Result<Stored, Unanswered> {
         let config = SubmissionConfig { confirmations: CONFIRMATIONS, ..SubmissionConfig::default() };
-        let stored = self.port.get(key).await?;
-        Ok(stored
-            .and_then(|(_, bytes)| serde_json::from_slice(&bytes).ok())
-            .unwrap_or_else(|| Submission::new(config, self.call.receipt)))
+        let (revision, bytes) =
+            self.port.get(key).await?.map_or((0, None), |(revision, bytes)| (revision, Some(bytes)));
+        let known = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let (account, machine) = known.unwrap_or_else(|| (self.account, Submission::new(config, self.call.receipt)));
+        Ok(Stored { revision, account, machine })
     }
 
     async fn carry_out(&self, action: Action) -> Result<Event, Unanswered> {
@@ -115,8 +146,8 @@ impl Trigger<'_> {
             unreachable!("a question for a landing is answered with one");
         };
         let block = Some(head.saturating_sub(CONFIRMATIONS));
-        let final_nonce = self.number(Request::Nonce { account: ACCOUNT, block }).await?;
-        let next_nonce = self.number(Request::Nonce { account: ACCOUNT, block: None }).await?;
+        let final_nonce = self.number(Request::Nonce { account: self.account, block }).await?;
+        let next_nonce = self.number(Request::Nonce { account: self.account, block: None }).await?;
         let settled = settled.filter(|_| !self.port.has_bug(PlantedBug::NullifierLost));
         Ok(Event::Checked { settled, final_nonce, next_nonce })
     }
@@ -130,7 +161,7 @@ impl Trigger<'_> {
             Ok(_) => {}
         }
         let fee_percent = 100 + fee_bump_percent;
-        match self.port.call(Request::Send { account: ACCOUNT, nonce, fee_percent, call }).await {
+        match self.port.call(Request::Send { account: self.account, nonce, fee_percent, call }).await {
             Ok(Reply::Sent(Ok(tx))) => Ok(Event::Sent { tx: tx.hash, nonce }),
             Ok(Reply::Sent(Err(Refusal::NonceTooLow))) => failed(SendFailure::NonceTooLow),
             Ok(Reply::Sent(Err(Refusal::Underpriced))) => failed(SendFailure::Underpriced),

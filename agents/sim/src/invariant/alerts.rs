@@ -1,6 +1,6 @@
 //! What the sentinel says: alerts and the ledger's lines, held against machines that nobody restarts.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use hygeia_protocol::bytes::B32;
 use hygeia_protocol::message::{Alert, ScoredWindow};
@@ -9,12 +9,8 @@ use hygeia_protocol::triage::TriageOutcome;
 
 use super::Violation;
 use super::reference::Reference;
-use crate::drivers::{HELD_BACK, POLICY_PER_MINUTE, WARD_PER_MINUTE};
-use crate::process::Process;
+use crate::drivers::HELD_BACK;
 use crate::ward::{MODELS, TRIAGE};
-
-/// Alerts are counted for the limits this long: a minute, and what an alert may take on its way.
-const COUNTED_MS: u64 = 100_000;
 
 #[derive(Debug, Default)]
 pub(super) struct Alerts {
@@ -24,8 +20,6 @@ pub(super) struct Alerts {
     ends: BTreeMap<(B32, B32), BTreeSet<u64>>,
     lines: BTreeSet<(B32, B32)>,
     line_ends: BTreeMap<(B32, B32), u64>,
-    /// When each process raised its newest alerts.
-    raised: BTreeMap<Process, VecDeque<u64>>,
     held_back: usize,
 }
 
@@ -56,13 +50,7 @@ impl Alerts {
         self.requests.insert(alert);
     }
 
-    pub(super) fn alert(
-        &mut self,
-        reference: &mut Reference,
-        alert: &Alert,
-        by: Process,
-        now_ms: u64,
-    ) -> Result<(), Violation> {
+    pub(super) fn alert(&mut self, reference: &mut Reference, alert: &Alert) -> Result<(), Violation> {
         let end = alert.end;
         if !self.ids.insert(alert.alert_id) {
             return Err(Violation::NotOnceInOrder { stream: Stream::Alerts.name(), end });
@@ -73,9 +61,6 @@ impl Alerts {
             return Err(Violation::CoolDown { after_s });
         }
         ends.insert(end);
-        let raised = self.raised.entry(by).or_default();
-        raised.push_back(now_ms);
-        while raised.pop_front_if(|at_ms| *at_ms + COUNTED_MS < now_ms).is_some() {}
         match reference.judge(&alert.window_id, &alert.model) {
             Some((score, TriageOutcome::Alert { escalation }))
                 if (score, escalation) == (alert.score, alert.escalation) =>
@@ -86,13 +71,7 @@ impl Alerts {
         }
     }
 
-    pub(super) fn line(
-        &mut self,
-        reference: &mut Reference,
-        line: &ScoredWindow,
-        by: Process,
-        now_ms: u64,
-    ) -> Result<(), Violation> {
+    pub(super) fn line(&mut self, reference: &mut Reference, line: &ScoredWindow) -> Result<(), Violation> {
         let (window, end) = (line.window_id, line.end);
         let newest = self.line_ends.entry((line.mandate, line.model)).or_insert(0);
         if !self.lines.insert((window, line.model)) || end <= *newest {
@@ -112,7 +91,7 @@ impl Alerts {
         let alert = Reference::alert_id(&window, &line.model);
         if line.outcome == HELD_BACK {
             self.held_back += 1;
-            return self.check_held_back(&alert, escalation, by, now_ms, end);
+            return self.check_held_back(&alert, escalation, end);
         }
         if line.outcome != outcome.label() {
             return other("another outcome");
@@ -126,14 +105,7 @@ impl Alerts {
         Ok(())
     }
 
-    fn check_held_back(
-        &self,
-        alert: &B32,
-        escalation: bool,
-        by: Process,
-        now_ms: u64,
-        end: u64,
-    ) -> Result<(), Violation> {
+    fn check_held_back(&self, alert: &B32, escalation: bool, end: u64) -> Result<(), Violation> {
         let held_back = |what| Err(Violation::HeldBack { what, end });
         if escalation {
             return held_back("an escalation");
@@ -141,12 +113,6 @@ impl Alerts {
         if self.ids.contains(alert) {
             return held_back("an alert that is out");
         }
-        // A patient's bucket is empty after two alerts, which a cool-down of hours never lets come in a minute.
-        let raised = self
-            .raised
-            .get(&by)
-            .map_or(0, |raised| raised.iter().filter(|at_ms| **at_ms + COUNTED_MS >= now_ms).count() as u64);
-        let least = POLICY_PER_MINUTE.min(WARD_PER_MINUTE);
-        if raised + 1 < least { held_back("too few were raised before") } else { Ok(()) }
+        Ok(())
     }
 }

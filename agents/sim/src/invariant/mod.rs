@@ -97,11 +97,11 @@ impl Checker {
                 Ok(())
             }
             Stream::Windows => self.window(partition, entry.sequence, &decoded(bytes), now_ms),
-            Stream::Alerts => self.alerts.alert(&mut self.reference, &decoded(bytes), by.0, now_ms),
+            Stream::Alerts => self.alerts.alert(&mut self.reference, &decoded(bytes)),
             Stream::Ledger => {
                 let line: ScoredWindow = decoded(bytes);
                 self.governed.scored(&line.window_id, &line.model, now_ms);
-                self.alerts.line(&mut self.reference, &line, by.0, now_ms)
+                self.alerts.line(&mut self.reference, &line)
             }
             _ => Ok(()),
         }

@@ -112,6 +112,12 @@ pub enum Violation {
         /// What the settlement says.
         recorded: &'static str,
     },
+    /// The model of the chain.
+    #[error("the real contracts answer as the model of the chain does: not for the trigger of receipt {receipt}")]
+    ContractsDiffer {
+        /// The receipt.
+        receipt: B32,
+    },
     /// ADR 1: what `sync_interval: always` is for.
     #[error("acknowledged messages of stream {stream} were lost on power failure")]
     BrokerForgot {

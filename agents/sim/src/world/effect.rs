@@ -102,7 +102,12 @@ impl World {
             Request::Nonce { account, block: Some(block) } => Reply::Number(self.chain.nonce_at(account, block)),
             Request::Nonce { account, block: None } => Reply::Number(self.chain.pending_nonce(account)),
             Request::Landing { nullifier, receipt } => Reply::Landing(self.chain.landing(&nullifier, &receipt)),
-            Request::Estimate { call } => Reply::Refuses(self.chain.refuses(&call)),
+            Request::Estimate { call } => {
+                let time_s = self.clock_ms() / 1_000;
+                let refuses = self.chain.refuses(&call, time_s);
+                self.compare();
+                Reply::Refuses(refuses)
+            }
             Request::Send { account, nonce, fee_percent, call } => {
                 self.weather.on_send(self.now_ms);
                 let sent = self.chain.send(account, nonce, fee_percent, call);

@@ -56,6 +56,8 @@ pub struct Met {
     pub fenced: u64,
     /// Partitions that were begun from a snapshot.
     pub restored: u64,
+    /// Parts of snapshots that were damaged.
+    pub spoiled: u64,
     /// Orders that came too late to follow the one before.
     pub late_orders: u64,
     /// Transactions that a re-org took out of their block.
@@ -171,7 +173,7 @@ impl World {
             weather: Weather::new(&setup.faults),
             decisions: decisions.clone(),
             broker: Broker::new(setup.sync),
-            chain: Chain::default(),
+            chain: Chain::with(setup.contracts.map(|found| found(setup.patients))),
             checker: Checker::new(setup.is_order_watched, decisions),
             sent,
             ready: BTreeSet::new(),
@@ -354,6 +356,9 @@ impl World {
             Fault::Pause { process, for_ms, .. } => self.pause(process, for_ms),
             Fault::Clock { process, off_ms, for_ms, .. } => self.set_clock(process, off_ms, for_ms),
             Fault::BrokerDown { down_ms, .. } => self.broker_down(down_ms),
+            Fault::Rot { role, partition, .. } => {
+                self.met.spoiled += self.broker.bucket.spoil(&format!("snapshot.{}.{partition}.chunk.", role.name()));
+            }
             // The weather knows these by their times.
             Fault::Cut { .. }
             | Fault::Reorg { .. }
@@ -385,11 +390,20 @@ impl World {
         let number = self.chain.head();
         let mut rng = Rng::of(self.setup.seed, &[0xb10c, number]);
         let has_room = !self.weather.is_congested(self.now_ms) && !rng.once_in(8);
-        for tx in self.chain.mine(has_room) {
+        let time_s = self.clock_ms() / 1_000;
+        for tx in self.chain.mine(has_room, time_s) {
             let checked = self.checker.triggered(&tx);
             self.check(checked);
         }
+        self.compare();
         self.after(BLOCK_MS, Event::Block);
+    }
+
+    /// Holds what the real contracts answered against the model.
+    pub(super) fn compare(&mut self) {
+        if let Some(receipt) = self.chain.differs() {
+            self.violated(Violation::ContractsDiffer { receipt });
+        }
     }
 
     fn look(&mut self) {

@@ -41,6 +41,7 @@ impl Weather {
                 | Fault::Stop { .. }
                 | Fault::Pause { .. }
                 | Fault::Clock { .. }
+                | Fault::Rot { .. }
                 | Fault::BrokerDown { .. } => {}
             }
         }

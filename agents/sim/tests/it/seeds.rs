@@ -12,7 +12,7 @@ const SEEDS: u64 = 60;
 
 #[test]
 fn every_invariant_holds_and_every_kind_of_fault_is_met() {
-    let mut met = [0; 11];
+    let mut met = [0; 12];
     let mut counts = [0; 3];
     for seed in 0..SEEDS {
         let ended = run(Setup::of_seed(seed, PATIENTS, HOURS));
@@ -32,8 +32,8 @@ fn where_many_call_at_once_some_are_held_back_and_no_escalation() {
     assert!(held_back > 0);
 }
 
-fn of_met(met: Met) -> [u64; 11] {
-    let Met { ends, redeliveries, duplicates, fenced, restored, late_orders, .. } = met;
+fn of_met(met: Met) -> [u64; 12] {
+    let Met { ends, redeliveries, duplicates, fenced, restored, spoiled, late_orders, .. } = met;
     let Met { taken_out, forgotten, silences, sent_again, failed_proofs, .. } = met;
     [
         ends,
@@ -41,6 +41,7 @@ fn of_met(met: Met) -> [u64; 11] {
         duplicates,
         fenced,
         restored,
+        spoiled,
         late_orders,
         taken_out,
         forgotten,
