@@ -1,7 +1,7 @@
 //! Mirrors `agents/node/src/roles/prover/audit/collect.rs`: `run` (rounds, with a pause after an order whose fate is not
 //! known), `Round::open` (the stored orders first, then the ledger after them), `follow` and `store`.
 //!
-//! Left out: flushes, which no stream carries. All orders are read at the start, where the product reads the newest.
+//! Left out: flushes, which no stream carries.
 
 use hygeia_protocol::audit::{AuditCollector, AuditEvent, AuditRules};
 use hygeia_protocol::bytes::B32;
@@ -15,6 +15,9 @@ use crate::run::PlantedBug;
 
 /// When a batch closes: small ones, so that there are many.
 const RULES: AuditRules = AuditRules { windows_max: 24, wait_ms: 10 * 60_000 };
+/// Orders that are read at the start, the newest of all models: as many as hold some hours of the ledger. The product reads
+/// more, in proportion to its ledger.
+const ORDERS_READ: u64 = 48;
 /// Pause before the orders are read again when one could not be stored; the product's.
 const RETRY_PAUSE_MS: u64 = 1_000;
 /// Times in a row that an order may not be stored before the role ends; the product's.
@@ -50,7 +53,8 @@ impl Round {
         let newest = port.last_of(Stream::AuditOrders, orders_of(&model)).await?;
         let last_order = newest.map_or(0, |entry| entry.sequence);
         if last_order > 0 && !port.has_bug(PlantedBug::OrdersForgotten) {
-            let mut orders = OrderedReader::open(port.clone(), Stream::AuditOrders, 1);
+            let mut orders =
+                OrderedReader::open(port.clone(), Stream::AuditOrders, last_order.saturating_sub(ORDERS_READ).max(1));
             loop {
                 let Some(entry) = orders.next_within().await? else { return Err(Unanswered) };
                 let order = AuditOrder::decode(&entry.payload).map_err(|_| Unanswered)?;

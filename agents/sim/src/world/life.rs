@@ -83,7 +83,7 @@ impl World {
         self.calls.retain(|_, caller| caller.task.process() != process || caller.life != number);
         let calls = &self.calls;
         self.waiting.retain(|call, _| calls.contains_key(call));
-        self.answers.retain(|call, _| calls.contains_key(call));
+        self.answers.retain(|_, (of, _)| *of != process);
         self.held_up.retain(|task| task.process() != process);
         self.ready.retain(|task| task.process() != process);
         self.broker.abandon(process);

@@ -81,7 +81,7 @@ pub struct World {
     /// Calls and events made so far.
     made: u64,
     calls: BTreeMap<CallId, Caller>,
-    answers: BTreeMap<CallId, Answer>,
+    answers: BTreeMap<CallId, (Process, Answer)>,
     waiting: BTreeMap<CallId, Request>,
     lives: [Life; Process::COUNT],
     weather: Weather,
@@ -281,7 +281,7 @@ impl World {
 
     /// What a call has heard, if it has.
     pub fn take(&mut self, call: CallId) -> Option<Answer> {
-        self.answers.remove(&call)
+        self.answers.remove(&call).map(|(_, answer)| answer)
     }
 
     /// Nobody waits for the answer to a call any more.
@@ -339,7 +339,7 @@ impl World {
     fn answer(&mut self, call: CallId, answer: Answer) {
         self.waiting.remove(&call);
         if let Some(caller) = self.calls.remove(&call) {
-            self.answers.insert(call, answer);
+            self.answers.insert(call, (caller.task.process(), answer));
             self.wake(caller.task);
         }
     }
