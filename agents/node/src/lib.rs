@@ -17,6 +17,7 @@ pub mod gov;
 pub mod keys;
 pub mod memory;
 pub mod models;
+pub mod partition;
 pub mod roles;
 pub mod telemetry;
 pub mod verifier;

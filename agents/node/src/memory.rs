@@ -5,6 +5,7 @@
 //! happens in the background. A case holds no identity, only an embedding, a score and what became of it.
 
 use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -63,7 +64,8 @@ struct Write {
 
 /// The cases a sentinel can look up.
 pub struct CaseMemory {
-    own: VecDeque<Case>,
+    // Held for a search of some thousand dot products at most, never across an await.
+    own: Mutex<VecDeque<Case>>,
     shared: Option<Shared>,
 }
 
@@ -79,7 +81,7 @@ impl CaseMemory {
     /// reached is said once and tried again with each write.
     pub fn open(qdrant: Option<&str>, model: &str) -> Result<Self> {
         let shared = qdrant.map(|url| Shared::open(url, model)).transpose()?;
-        Ok(Self { own: VecDeque::new(), shared })
+        Ok(Self { own: Mutex::default(), shared })
     }
 
     /// The nearest earlier cases; none when the memory is empty or too slow.
@@ -95,7 +97,7 @@ impl CaseMemory {
     }
 
     /// Remembers a case.
-    pub fn remember(&mut self, alert: &B32, embedding: Embedding, score: i64) {
+    pub fn remember(&self, alert: &B32, embedding: Embedding, score: i64) {
         if let Some(shared) = &self.shared {
             let [a, b, c, d, e, f, g, h, ..] = *alert.as_bytes();
             let id = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
@@ -103,15 +105,18 @@ impl CaseMemory {
                 tracing::debug!("Qdrant is behind: one case is remembered on this node only");
             }
         }
-        if self.own.len() == CASES_KEPT {
-            self.own.pop_front();
+        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        if own.len() == CASES_KEPT {
+            own.pop_front();
         }
-        self.own.push_back(Case { embedding, score });
+        own.push_back(Case { embedding, score });
     }
 
     fn nearest_own(&self, embedding: &Embedding) -> Vec<SimilarCase> {
+        let own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
         let mut cases: Vec<(u32, i64)> =
-            self.own.iter().map(|case| (case.embedding.similarity_ppm(embedding), case.score)).collect();
+            own.iter().map(|case| (case.embedding.similarity_ppm(embedding), case.score)).collect();
+        drop(own);
         cases.sort_unstable_by(|a, b| b.cmp(a));
         cases
             .into_iter()
@@ -192,7 +197,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_nearest_own_case_comes_first() {
-        let mut memory = CaseMemory::open(None, "test").unwrap();
+        let memory = CaseMemory::open(None, "test").unwrap();
         memory.remember(&B32::new([1; 32]), embedding(&[1.0, 0.0]), 10);
         memory.remember(&B32::new([2; 32]), embedding(&[0.0, 1.0]), 20);
         memory.remember(&B32::new([3; 32]), embedding(&[1.0, 1.0]), 30);
@@ -204,7 +209,7 @@ mod tests {
     async fn an_absent_server_costs_no_more_than_the_budget() {
         // A port of the loopback interface that was just free: nothing answers there.
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let mut memory = CaseMemory::open(Some(&format!("http://{free}")), "test").unwrap();
+        let memory = CaseMemory::open(Some(&format!("http://{free}")), "test").unwrap();
         memory.remember(&B32::new([1; 32]), embedding(&[1.0, 0.0]), 10);
         let cases = memory.nearest(&embedding(&[1.0, 0.0])).await;
         assert_eq!(cases.len(), 1, "the node's own cases serve instead");

@@ -134,6 +134,13 @@ impl Triage {
         outcome
     }
 
+    /// Takes the last step's alert back, because nobody was called: neither an episode nor a cool-down begins with it, and
+    /// the next window is judged as if it had not been. `before` is the machine as it was before that step.
+    pub const fn take_back(&mut self, before: &Triage) {
+        self.raised = before.raised;
+        self.last_alert = before.last_alert;
+    }
+
     fn decide(&self, score: i64, end: Timestamp) -> TriageOutcome {
         let TriagePolicy { threshold, clear_below, escalation_step, cool_down_s } = self.policy;
         if score < threshold {

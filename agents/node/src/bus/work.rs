@@ -32,7 +32,7 @@ impl WorkQueue {
     pub async fn open(bus: &Bus, name: Stream, durable: &str) -> Result<Self, BusError> {
         let stream = bus.stream(name).await?;
         let error = |operation: &'static str, source: Box<dyn std::error::Error + Send + Sync>| BusError::Read {
-            stream: name.name().to_owned(),
+            stream: bus.names.stream(name),
             operation,
             source,
         };
@@ -101,7 +101,7 @@ impl SlowQueue {
             ..Default::default()
         };
         let consumer = stream.get_or_create_consumer(durable, config).await.map_err(|source| BusError::Read {
-            stream: name.name().to_owned(),
+            stream: bus.names.stream(name),
             operation: "create consumer",
             source: Box::new(source),
         })?;
