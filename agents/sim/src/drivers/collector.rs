@@ -1,7 +1,10 @@
 //! Mirrors `agents/node/src/roles/prover/audit/collect.rs`: `run` (rounds, with a pause after an order whose fate is not
 //! known), `Round::open` (the stored orders first, then the ledger after them), `follow` and `store`.
 //!
-//! Left out: flushes, which no stream carries.
+//! Left out: flushes, which no stream carries. Orders that were read once are remembered, where the product reads them
+//! again: they never change.
+
+use std::collections::VecDeque;
 
 use hygeia_protocol::audit::{AuditCollector, AuditEvent, AuditRules};
 use hygeia_protocol::bytes::B32;
@@ -24,9 +27,9 @@ const RETRY_PAUSE_MS: u64 = 1_000;
 const RETRIES_MAX: u32 = 8;
 
 pub(super) async fn run(port: Port, model: B32) -> Result<(), Unanswered> {
-    let mut retries = 0;
+    let (mut retries, mut known) = (0, VecDeque::new());
     loop {
-        let mut round = Round::open(&port, model).await?;
+        let mut round = Round::open(&port, model, &mut known).await?;
         match round.follow(&mut retries).await {
             // Another collector has ordered; going on after it.
             Ok(()) => {}
@@ -48,23 +51,14 @@ struct Round {
 }
 
 impl Round {
-    async fn open(port: &Port, model: B32) -> Result<Round, Unanswered> {
+    async fn open(port: &Port, model: B32, known: &mut VecDeque<(u64, AuditOrder)>) -> Result<Round, Unanswered> {
         let mut collector = AuditCollector::new(model, RULES);
         let newest = port.last_of(Stream::AuditOrders, orders_of(&model)).await?;
         let last_order = newest.map_or(0, |entry| entry.sequence);
-        if last_order > 0 && !port.has_bug(PlantedBug::OrdersForgotten) {
-            let mut orders =
-                OrderedReader::open(port.clone(), Stream::AuditOrders, last_order.saturating_sub(ORDERS_READ).max(1));
-            loop {
-                let Some(entry) = orders.next_within().await? else { return Err(Unanswered) };
-                let order = AuditOrder::decode(&entry.payload).map_err(|_| Unanswered)?;
-                if order.is_consistent() && order.model == model {
-                    collector.ordered(&order);
-                }
-                if entry.sequence >= last_order {
-                    break;
-                }
-            }
+        if !port.has_bug(PlantedBug::OrdersForgotten) {
+            read_orders(port, last_order, known).await?;
+            let own = known.iter().filter(|(_, order)| order.is_consistent() && order.model == model);
+            own.for_each(|(_, order)| collector.ordered(order));
         }
         let reader = OrderedReader::open(port.clone(), Stream::Ledger, collector.read_to().saturating_add(1));
         Ok(Round { port: port.clone(), model, collector, reader, last_order })
@@ -95,6 +89,25 @@ impl Round {
     async fn store(&mut self, order: &AuditOrder) -> Result<Option<u64>, Unanswered> {
         self.port.append(Stream::AuditOrders, orders_of(&self.model), order, self.last_order).await
     }
+}
+
+/// Reads on to an order, and keeps the newest.
+async fn read_orders(port: &Port, to: u64, known: &mut VecDeque<(u64, AuditOrder)>) -> Result<(), Unanswered> {
+    let read_to = known.back().map_or(0, |(place, _)| *place);
+    if to <= read_to {
+        return Ok(());
+    }
+    let from = to.saturating_sub(ORDERS_READ).max(read_to + 1);
+    let mut orders = OrderedReader::open(port.clone(), Stream::AuditOrders, from);
+    loop {
+        let Some(entry) = orders.next_within().await? else { return Err(Unanswered) };
+        known.push_back((entry.sequence, AuditOrder::decode(&entry.payload).map_err(|_| Unanswered)?));
+        if entry.sequence >= to {
+            break;
+        }
+    }
+    while known.pop_front_if(|(place, _)| *place + ORDERS_READ < to).is_some() {}
+    Ok(())
 }
 
 fn orders_of(model: &B32) -> Subject {

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use hygeia_protocol::bytes::B32;
+use hygeia_protocol::digest::Digest;
 use hygeia_protocol::message::{Alert, AttestedWindow, Message, ProofMode, ProofRequest, ScoredWindow, V1};
 use hygeia_protocol::subject::{self, Partition, Stream};
 use hygeia_protocol::time::Timestamp;
@@ -54,9 +55,23 @@ impl Sentinel {
         Some(window)
     }
 
-    fn step(&mut self, window: &AttestedWindow, model: B32, score: i64) -> TriageOutcome {
+    /// Steps triage; an alert that was or is held back is taken back from it.
+    fn step(
+        &mut self,
+        window: &AttestedWindow,
+        model: B32,
+        score: i64,
+        is_held_back: impl FnOnce(bool) -> bool,
+    ) -> (TriageOutcome, bool) {
         let triage = self.triage.entry((window.mandate, model)).or_insert_with(|| Triage::new(TRIAGE));
-        triage.step(score, Timestamp::from_seconds(window.end))
+        let before = triage.clone();
+        let outcome = triage.step(score, Timestamp::from_seconds(window.end));
+        let TriageOutcome::Alert { escalation } = outcome else { return (outcome, false) };
+        let is_held_back = is_held_back(escalation);
+        if is_held_back {
+            triage.take_back(&before);
+        }
+        (outcome, is_held_back)
     }
 
     /// What a model makes of a window that it has not scored yet.
@@ -69,27 +84,25 @@ impl Sentinel {
     ) {
         self.port.scored(&model);
         let score = ward::score(&model, &window.features);
-        let outcome = self.step(window, model, score);
-        let mut label = outcome.label();
-        if let TriageOutcome::Alert { escalation } = outcome {
+        let is_out = is_stored(&alert_message_id(window, &model));
+        let (shared, run_ms) = (self.shared.clone(), self.port.run_ms());
+        // What people were told before is not asked of the limits again; an escalation counts, and is never held back.
+        let is_too_much = || !shared.limits.borrow_mut().admit(&window.mandate, &ward::policy(&model), run_ms);
+        let (outcome, is_held_back) =
+            self.step(window, model, score, |escalation| !is_out && is_too_much() && !escalation);
+        let label = if is_held_back { HELD_BACK } else { outcome.label() };
+        if let TriageOutcome::Alert { escalation } = outcome
+            && !is_held_back
+        {
             let alert = self.alert(window, model, score, escalation);
-            let is_out = is_stored(&alert.message_id());
-            if is_out || self.is_within_limits(window, model) || escalation {
-                if !is_out {
-                    effects.push(effect(Stream::Alerts, Subject::Of(self.partition), &alert));
-                }
-                let request = self.request(window, &alert);
-                effects.push(effect(Stream::ProofRequests, Subject::Named(subject::PROVE_REQUEST.into()), &request));
-            } else {
-                label = HELD_BACK;
+            if !is_out {
+                effects.push(effect(Stream::Alerts, Subject::Of(self.partition), &alert));
             }
+            let request = self.request(window, &alert);
+            effects.push(effect(Stream::ProofRequests, Subject::Named(subject::PROVE_REQUEST.into()), &request));
         }
         let line = self.line(window, sequence, model, score, label);
         effects.push(effect(Stream::Ledger, Subject::Of(self.partition), &line));
-    }
-
-    fn is_within_limits(&self, window: &AttestedWindow, model: B32) -> bool {
-        self.shared.limits.borrow_mut().admit(&window.mandate, &ward::policy(&model), self.port.run_ms())
     }
 
     fn alert(&self, window: &AttestedWindow, model: B32, score: i64, escalation: bool) -> Alert {
@@ -200,9 +213,12 @@ impl State for Sentinel {
         let mut effects = Vec::new();
         for model in MODELS {
             let score = ward::score(&model, &window.features);
-            if is_stored(&ward::line_id(&window.window_id, &model)) {
+            let (is_done, is_out) =
+                (is_stored(&ward::line_id(&window.window_id, &model)), is_stored(&alert_message_id(&window, &model)));
+            if is_done || (is_out && !live.contains(&model)) {
+                // Decided before: who was called and who was not is read off what is stored.
                 if !self.port.has_bug(PlantedBug::CoolDownReset) {
-                    self.step(&window, model, score);
+                    self.step(&window, model, score, |escalation| !is_out && !escalation);
                 }
             } else if is_open && live.contains(&model) {
                 self.decide((&window, entry.sequence), model, is_stored, &mut effects);
@@ -210,6 +226,11 @@ impl State for Sentinel {
         }
         (!effects.is_empty()).then_some(Job { key: window.mandate, effects })
     }
+}
+
+fn alert_message_id(window: &AttestedWindow, model: &B32) -> String {
+    let alert = Alert::id(&window.window_id, &ward::policy(model), model);
+    Digest::new(Alert::TYPE).field(alert.as_bytes()).finish().to_hex()
 }
 
 fn effect<T: Message>(stream: Stream, subject: Subject, message: &T) -> Effect {

@@ -85,16 +85,19 @@ impl Alerts {
         if score != line.score {
             return other("another score");
         }
+        let (said, expected) = (line.outcome.clone(), outcome.label());
+        let other_outcome = || Err(Violation::OtherOutcome { said, expected, end, model: line.model });
         let TriageOutcome::Alert { escalation } = outcome else {
-            return if line.outcome == outcome.label() { Ok(()) } else { other("another outcome") };
+            return if line.outcome == expected { Ok(()) } else { other_outcome() };
         };
         let alert = Reference::alert_id(&window, &line.model);
         if line.outcome == HELD_BACK {
             self.held_back += 1;
+            reference.held_back(&line.mandate, &line.model);
             return self.check_held_back(&alert, escalation, end);
         }
-        if line.outcome != outcome.label() {
-            return other("another outcome");
+        if line.outcome != expected {
+            return other_outcome();
         }
         if !self.ids.contains(&alert) {
             return Err(Violation::PositionFirst { missing: "the alert", window });

@@ -18,7 +18,8 @@ use crate::ward::{self, MODELS, SCHEMA, TRIAGE};
 pub(super) struct Reference {
     patients: BTreeMap<PatientId, PatientWindow>,
     windows: BTreeMap<B32, Window>,
-    triage: BTreeMap<(B32, B32), Triage>,
+    /// By mandate and model, as it is and as it was before its last step.
+    triage: BTreeMap<(B32, B32), [Triage; 2]>,
     closed: BTreeSet<B32>,
 }
 
@@ -56,8 +57,21 @@ impl Reference {
     pub(super) fn judge(&mut self, window: &B32, model: &B32) -> Option<(i64, TriageOutcome)> {
         let window = self.windows.get(window)?;
         let score = window.scores[MODELS.iter().position(|of| of == model)?];
-        let triage = self.triage.entry((window.mandate, *model)).or_insert_with(|| Triage::new(TRIAGE));
-        Some((score, triage.step(score, Timestamp::from_seconds(window.end))))
+        let new = || [Triage::new(TRIAGE), Triage::new(TRIAGE)];
+        let [triage, before] = self.triage.entry((window.mandate, *model)).or_insert_with(new);
+        let unstepped = triage.clone();
+        let outcome = triage.step(score, Timestamp::from_seconds(window.end));
+        if *triage != unstepped {
+            *before = unstepped;
+        }
+        Some((score, outcome))
+    }
+
+    /// The alert of the window that was judged last was held back: nobody was called.
+    pub(super) fn held_back(&mut self, mandate: &B32, model: &B32) {
+        if let Some([triage, before]) = self.triage.get_mut(&(*mandate, *model)) {
+            triage.take_back(before);
+        }
     }
 
     /// The alert of a window by a model.

@@ -58,6 +58,18 @@ pub enum Violation {
         /// The window's end.
         end: u64,
     },
+    /// The triage machine.
+    #[error("a role decides what the machine decides: {said} and not {expected}, window end {end}, model {model}")]
+    OtherOutcome {
+        /// What the ledger says.
+        said: String,
+        /// What the machine says.
+        expected: &'static str,
+        /// The window's end.
+        end: u64,
+        /// The model.
+        model: B32,
+    },
     /// Issue 8.
     #[error("an alert is held back by its limit alone: {what}, window end {end}")]
     HeldBack {

@@ -46,9 +46,12 @@ fn a_rolling_restart_hands_over_and_runs_into_no_fence() {
 
 #[test]
 fn a_damaged_snapshot_is_put_aside_and_state_is_made_anew() {
+    // A restart leaves snapshots behind; they are damaged before another one needs them.
+    let stop = |process| Fault::Stop { process, at_ms: 4 * HOUR_MS };
     let rot = |role| (0..PARTITIONS).map(move |n| Fault::Rot { role, partition: Partition(n), at_ms: 5 * HOUR_MS });
     let kill = |process| Fault::Kill { process, at_ms: 5 * HOUR_MS + 1, down_ms: 15 * MINUTE_MS };
-    let mut faults: Vec<Fault> = rot(Role::Oracle).chain(rot(Role::Sentinel)).collect();
+    let mut faults = vec![stop(Process::Oracle(0)), stop(Process::Sentinel(0))];
+    faults.extend(rot(Role::Oracle).chain(rot(Role::Sentinel)));
     faults.extend([Process::Oracle(0), Process::Oracle(1), Process::Sentinel(0), Process::Sentinel(1)].map(kill));
     let ended = check(0, faults);
     assert!(ended.met.spoiled > 0);
