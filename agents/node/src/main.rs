@@ -3,9 +3,11 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use hygeia_node::bus::Bus;
+use hygeia_node::cli::money::JournalCommand;
 use hygeia_node::cli::{Cli, Command, Connect, Role};
-use hygeia_node::roles::{Plan, run_roles};
-use hygeia_node::{chain, demo, explain, gov, keys, models, telemetry, verifier, verify};
+use hygeia_node::roles::{Plan, patience, run_roles};
+use hygeia_node::{chain, demo, explain, gov, journal, keys, load, models, reconcile, telemetry, verifier, verify};
 use tokio_util::sync::CancellationToken;
 
 #[tokio::main]
@@ -54,6 +56,7 @@ async fn run(command: Command, stop: CancellationToken) -> anyhow::Result<bool> 
             run_roles(args.roles, args.connect, plan, stop).await?;
         }
         Command::Demo(args) => return demo::run(&args, stop).await,
+        Command::Load(args) => return load::command(&args, stop).await,
         Command::Verify(args) => return verify::command(&args).await,
         Command::Explain(args) => explain::command(&args).await?,
         Command::Train(args) => models::train(&args)?,
@@ -66,6 +69,12 @@ async fn run(command: Command, stop: CancellationToken) -> anyhow::Result<bool> 
         Command::GenVerifier(args) => verifier::command(&args)?,
         Command::Deploy(args) => chain::deploy::command(&args).await?,
         Command::Gov(step) => gov::command(&step).await?,
+        Command::Reconcile(args) => return reconcile::command(&args, telemetry::Metrics::default()).await,
+        Command::Journal(JournalCommand::Verify { connect }) => {
+            let bus = Bus::open(&connect.broker.settings(&connect.nats)?, patience(&connect)).await?;
+            bus.ensure_streams().await?;
+            return journal::command(&bus).await;
+        }
     }
     Ok(true)
 }

@@ -56,6 +56,22 @@ pub enum Counter {
     PartitionFenced,
     /// Messages read again to rebuild a partition's state; label: the role.
     ReplayedEntries,
+    /// Windows left unscored; label: why.
+    WindowsLeft,
+    /// Windows that a candidate in shadow mode did not come to.
+    ShadowDropped,
+    /// Triggers given up: their time was over.
+    TriggersGivenUp,
+    /// Attempts at an alert's proof that failed and are made again; label: the error's variant.
+    ProofsRetried,
+    /// Entries of the journal; label: their kind.
+    JournalEntries,
+    /// What the reconciler found; label: the kind.
+    ReconcilerFindings,
+    /// What it set right; label: the kind.
+    ReconcilerRepairs,
+    /// Runs of the reconciler; label: `agrees`, `differs` or `failed`.
+    ReconcilerRuns,
 }
 
 impl Counter {
@@ -85,8 +101,16 @@ impl Counter {
             Self::AuditsPutAside => ("hygeia_audits_put_aside_total", "Audits given up, by last error"),
             Self::TriggersAccepted => ("hygeia_triggers_accepted_total", "Care triggers accepted by the chain"),
             Self::PartitionFenced => ("hygeia_partition_fenced_total", "Partitions lost to a newer owner, by role"),
+            Self::WindowsLeft => ("hygeia_windows_left_total", "Windows left unscored, by reason"),
+            Self::ShadowDropped => ("hygeia_shadow_dropped_total", "Windows that a candidate did not come to"),
             Self::ReplayedEntries => ("hygeia_replayed_entries_total", "Messages read again to rebuild state, by role"),
             Self::TriggersRefused => ("hygeia_triggers_refused_total", "Receipts refused by the chain, by error"),
+            Self::TriggersGivenUp => ("hygeia_triggers_given_up_total", "Triggers given up when their time was over"),
+            Self::ProofsRetried => ("hygeia_proofs_retried_total", "Failed attempts at an alert's proof, by error"),
+            Self::JournalEntries => ("hygeia_journal_entries_total", "Entries of the journal, by kind"),
+            Self::ReconcilerFindings => ("hygeia_reconciler_findings_total", "Findings of the reconciler, by kind"),
+            Self::ReconcilerRepairs => ("hygeia_reconciler_repairs_total", "Findings set right, by kind"),
+            Self::ReconcilerRuns => ("hygeia_reconciler_runs_total", "Runs of the reconciler, by outcome"),
         }
     }
 }
@@ -104,6 +128,16 @@ pub enum Gauge {
     OutboxInFlight,
     /// Size of the last snapshot of a partition; label: the role.
     SnapshotBytes,
+    /// Approved models that are ready; label: the role.
+    ModelsLive,
+    /// Receipts that this steward brings to the chain now.
+    StewardInFlight,
+    /// Receipts that no steward has taken up yet.
+    ReceiptsWaiting,
+    /// Transactions held back by the limit of their payer.
+    TransactionsHeldBack,
+    /// What the last run of the reconciler found and nobody has set right.
+    ReconcilerOpen,
 }
 
 impl Gauge {
@@ -114,6 +148,11 @@ impl Gauge {
             Self::PartitionsOwned => ("hygeia_partitions_owned", "Partitions this process owns, by role"),
             Self::OutboxInFlight => ("hygeia_outbox_in_flight", "Messages on their way to the broker, by role"),
             Self::SnapshotBytes => ("hygeia_snapshot_bytes", "Size of a partition's last snapshot, by role"),
+            Self::ModelsLive => ("hygeia_models_live", "Approved models that are ready, by role"),
+            Self::StewardInFlight => ("hygeia_steward_in_flight", "Receipts on their way to the chain"),
+            Self::ReceiptsWaiting => ("hygeia_receipts_waiting", "Receipts that no steward has taken up yet"),
+            Self::TransactionsHeldBack => ("hygeia_transactions_held_back", "Transactions beyond their payer's limit"),
+            Self::ReconcilerOpen => ("hygeia_reconciler_open", "Findings of the last run that are left to people"),
         }
     }
 }

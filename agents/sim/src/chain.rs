@@ -145,7 +145,7 @@ impl Chain {
 
     /// Whether the contract would refuse: the nullifier is burned, or the model not approved at the newest block.
     pub fn refuses(&mut self, call: &Call, time_s: u64) -> bool {
-        let refuses = self.is_burned(&call.nullifier) || !self.approves(&call.model);
+        let refuses = self.is_burned(&call.nullifier) || !self.is_approved(&call.model);
         let at = At { block: self.head() + 1, time_s };
         if self.contracts.as_mut().is_some_and(|contracts| contracts.refuses(call, at) != refuses) {
             self.differs.get_or_insert(call.receipt);
@@ -199,7 +199,7 @@ impl Chain {
         let mut block = Vec::new();
         while let Some(place) = self.pool.iter().position(|tx| has_room && tx.nonce == self.next_nonce(tx.account)) {
             let mut tx = self.pool.swap_remove(place);
-            tx.success = !self.is_burned(&tx.call.nullifier) && self.approves(&tx.call.model);
+            tx.success = !self.is_burned(&tx.call.nullifier) && self.is_approved(&tx.call.model);
             if self.contracts.as_mut().is_some_and(|contracts| contracts.trigger(&tx.call, at) != tx.success) {
                 self.differs.get_or_insert(tx.call.receipt);
             }
@@ -273,8 +273,9 @@ impl Chain {
         self.nonces.get(&account).copied().unwrap_or(0)
     }
 
-    /// As the contract sees it: in the state of the newest block, with no confirmations.
-    fn approves(&self, model: &B32) -> bool {
+    /// Whether a model may run, as the contract sees it: at the newest block, without confirmations.
+    #[must_use]
+    pub fn is_approved(&self, model: &B32) -> bool {
         let newest = self.decided.iter().rev().find_map(|decided| match decided.what {
             Decision::Approve(of) if of == *model => Some(true),
             Decision::Suspend(of) if of == *model => Some(false),

@@ -95,7 +95,7 @@ impl SlowQueue {
         let stream = bus.stream(name).await?;
         let config = pull::Config {
             durable_name: Some(durable.to_owned()),
-            filter_subject: subject,
+            filter_subject: bus.names.subject(&subject),
             ack_policy: AckPolicy::Explicit,
             ack_wait: ACK_WAIT,
             ..Default::default()

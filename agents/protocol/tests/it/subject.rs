@@ -33,7 +33,8 @@ fn names() {
         HYGEIA_LEDGER ledger.v1.*
         HYGEIA_AUDIT_ORDER audit-order.v1.*
         HYGEIA_AUDIT audit.v1.*.*
-        HYGEIA_DEAD dead.v1.*"#]]
+        HYGEIA_DEAD dead.v1.*
+        HYGEIA_JOURNAL journal.v1.*"#]]
     .assert_eq(&names.join("\n"));
 }
 
@@ -51,6 +52,7 @@ fn every_subject_is_stored_by_exactly_one_stream() {
         subject::audit_order(&B32::new([7; 32])),
         subject::audited_batch(&B32::new([7; 32])),
         subject::window_receipt(partition),
+        subject::journal("steward"),
     ];
     subjects.extend(Rejection::ALL.into_iter().map(|why| subject::dead_letter(why.reason())));
     for subject in subjects {

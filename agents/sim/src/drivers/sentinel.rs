@@ -35,13 +35,20 @@ pub(super) struct Sentinel {
     /// By mandate and model.
     triage: BTreeMap<(B32, B32), Triage>,
     last_end: BTreeMap<B32, u64>,
-    /// Ends of the newest windows that the owners before wrote into the ledger.
-    lined: BTreeMap<B32, u64>,
+    /// Ends of the newest windows that the owners before have raised alerts of or written into the ledger.
+    judged: BTreeMap<B32, u64>,
 }
 
 impl Sentinel {
     pub(super) const fn new(port: Port, partition: Partition, shared: Rc<Shared>) -> Sentinel {
-        Sentinel { port, partition, shared, triage: BTreeMap::new(), last_end: BTreeMap::new(), lined: BTreeMap::new() }
+        Sentinel {
+            port,
+            partition,
+            shared,
+            triage: BTreeMap::new(),
+            last_end: BTreeMap::new(),
+            judged: BTreeMap::new(),
+        }
     }
 
     /// Takes a window in if it is new and made for the schema.
@@ -193,11 +200,13 @@ impl State for Sentinel {
     }
 
     fn stored(&mut self, stream: Stream, entry: &Entry) {
-        if stream == Stream::Ledger
-            && let Ok(line) = ScoredWindow::decode(&entry.payload)
-        {
-            let newest = self.lined.entry(line.mandate).or_insert(0);
-            *newest = line.end.max(*newest);
+        let ends = match stream {
+            Stream::Ledger => ScoredWindow::decode(&entry.payload).map(|line| (line.mandate, line.end)),
+            _ => Alert::decode(&entry.payload).map(|alert| (alert.mandate, alert.end)),
+        };
+        if let Ok((mandate, end)) = ends {
+            let newest = self.judged.entry(mandate).or_insert(0);
+            *newest = end.max(*newest);
         }
     }
 
@@ -208,8 +217,8 @@ impl State for Sentinel {
     fn handle(&mut self, entry: &Entry, is_stored: &dyn Fn(&str) -> bool) -> Option<Job> {
         let window = self.admit(entry)?;
         let live = self.shared.host.models()?;
-        // Of an older window all that was to be written is written: a model without a line was not live then.
-        let is_open = self.lined.get(&window.mandate).is_none_or(|&newest| newest <= window.end);
+        // Of an older window all that was to be stored is stored: a model without a line was not live then.
+        let is_open = self.judged.get(&window.mandate).is_none_or(|&newest| newest <= window.end);
         let mut effects = Vec::new();
         for model in MODELS {
             let score = ward::score(&model, &window.features);

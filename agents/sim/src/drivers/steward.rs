@@ -208,7 +208,6 @@ fn record(port: &Port, receipt: &Receipt, outcome: Result<Landing, FailReason>) 
 const fn name_of(reason: FailReason) -> &'static str {
     match reason {
         FailReason::Reverted { .. } => "NullifierUsed",
-        FailReason::Exhausted => "Exhausted",
         FailReason::GaveUp => "GaveUp",
     }
 }

@@ -286,7 +286,7 @@ pub struct Counts {
     pub by_second_model: usize,
     /// Receipts that were settled one way or the other.
     pub settlements: usize,
-    /// Of those, the ones that nothing but a want of attempts or time ended.
+    /// Of those, the ones that nothing but a want of time ended.
     pub given_up: usize,
     /// Audit orders.
     pub orders: usize,

@@ -18,7 +18,7 @@ pub(super) struct Money {
     /// Alerts whose proof failed: the prover reports an incident and goes on.
     incidents: BTreeSet<B32>,
     settled: BTreeSet<B32>,
-    /// Receipts whose submission ended for want of attempts or time: recorded as such, and nobody looks again yet.
+    /// Receipts whose submission ended for want of time.
     given_up: BTreeSet<B32>,
 }
 
@@ -77,8 +77,11 @@ impl Money {
             return Err(Violation::Unfounded { missing: "the proof", receipt: id });
         };
         self.settled.insert(id);
-        if settlement.reason.as_deref().is_some_and(|reason| ["Exhausted", "GaveUp"].contains(&reason)) {
+        if settlement.reason.as_deref() == Some("GaveUp") {
             self.given_up.insert(id);
+            if !chain.is_burned(&nullifier(receipt)) && chain.is_approved(&receipt.model) {
+                return Err(Violation::GivenUp { receipt: id });
+            }
         }
         let landing = chain.landing(&nullifier(receipt), &id);
         let is_final = landing.is_some_and(|landing| landing.block + CONFIRMATIONS <= chain.head());

@@ -124,6 +124,12 @@ pub enum Violation {
         /// What the settlement says.
         recorded: &'static str,
     },
+    /// ADR 24.
+    #[error("no trigger is given up while the chain would take it: receipt {receipt}")]
+    GivenUp {
+        /// The receipt.
+        receipt: B32,
+    },
     /// The model of the chain.
     #[error("the real contracts answer as the model of the chain does: not for the trigger of receipt {receipt}")]
     ContractsDiffer {
