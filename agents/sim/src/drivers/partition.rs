@@ -21,7 +21,7 @@ use crate::run::PlantedBug;
 /// Jobs that wait or are under way at most, before reading stops.
 const JOBS_MAX: usize = 32;
 /// Messages between two snapshots. The product has time as a second bound; here messages are time.
-const SNAPSHOT_EVERY: u64 = 160;
+const SNAPSHOT_EVERY: u64 = 48;
 /// Attempts at a fence that another write came before.
 const FENCE_ATTEMPTS: u32 = 5;
 
