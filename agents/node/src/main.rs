@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use hygeia_node::cli::{Cli, Command, Connect, Role};
 use hygeia_node::roles::{Plan, run_roles};
-use hygeia_node::{chain, demo, explain, gov, keys, models, telemetry, verifier, verify};
+use hygeia_node::{chain, demo, explain, gov, keys, models, replay, telemetry, verifier, verify};
 use tokio_util::sync::CancellationToken;
 
 #[tokio::main]
@@ -56,6 +56,7 @@ async fn run(command: Command, stop: CancellationToken) -> anyhow::Result<bool> 
         Command::Demo(args) => return demo::run(&args, stop).await,
         Command::Verify(args) => return verify::command(&args).await,
         Command::Explain(args) => explain::command(&args).await?,
+        Command::Replay(args) => return replay::command(&args).await,
         Command::Train(args) => models::train(&args)?,
         Command::Evaluate(args) => models::evaluate(&args)?,
         Command::Quantize(args) => return models::quantize(&args),

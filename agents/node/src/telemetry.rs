@@ -52,6 +52,12 @@ pub enum Counter {
     TriggersAccepted,
     /// Receipts the chain refused; label: the contract's error.
     TriggersRefused,
+    /// Alerts that went out without the network's similar cases, because their store gave no answer in time.
+    SimilarCasesUnavailable,
+    /// Attempts at writing to a store of cases that failed; what failed is tried again.
+    CaseWritesFailed,
+    /// Revoked mandates whose cases were deleted.
+    CaseMandatesForgotten,
 }
 
 impl Counter {
@@ -81,6 +87,16 @@ impl Counter {
             Self::AuditsPutAside => ("hygeia_audits_put_aside_total", "Audits given up, by last error"),
             Self::TriggersAccepted => ("hygeia_triggers_accepted_total", "Care triggers accepted by the chain"),
             Self::TriggersRefused => ("hygeia_triggers_refused_total", "Receipts refused by the chain, by error"),
+            Self::SimilarCasesUnavailable => (
+                "hygeia_similar_cases_unavailable_total",
+                "Alerts that went out without similar cases because the memory of cases gave no answer in time",
+            ),
+            Self::CaseWritesFailed => {
+                ("hygeia_case_writes_failed_total", "Failed attempts at writing a case, by error")
+            }
+            Self::CaseMandatesForgotten => {
+                ("hygeia_case_mandates_forgotten_total", "Revoked mandates whose cases were deleted")
+            }
         }
     }
 }
@@ -92,6 +108,10 @@ pub enum Gauge {
     AuditWindowsWaiting,
     /// Closed audit batches that no prover has taken up yet.
     AuditBatchesWaiting,
+    /// Distance of the served windows to the population the model was validated on.
+    DriftDistance,
+    /// 1 while the distance is above its limit.
+    DriftAlarm,
 }
 
 impl Gauge {
@@ -99,6 +119,10 @@ impl Gauge {
         match self {
             Self::AuditWindowsWaiting => ("hygeia_audit_windows_waiting", "Scored windows in an open audit batch"),
             Self::AuditBatchesWaiting => ("hygeia_audit_batches_waiting", "Closed audit batches nobody proves yet"),
+            Self::DriftDistance => {
+                ("hygeia_drift_distance", "Distance of the served windows to the population the model was validated on")
+            }
+            Self::DriftAlarm => ("hygeia_drift_alarm", "1 while the distance is above its limit"),
         }
     }
 }
@@ -108,7 +132,7 @@ impl Gauge {
 pub struct Metrics {
     // Held for nanoseconds per increment; a lock keeps label sets open without unsafe code.
     counts: Arc<Mutex<BTreeMap<(Counter, String), u64>>>,
-    gauges: Arc<Mutex<BTreeMap<Gauge, u64>>>,
+    gauges: Arc<Mutex<BTreeMap<Gauge, f64>>>,
     ready: Arc<AtomicBool>,
 }
 
@@ -126,6 +150,11 @@ impl Metrics {
 
     /// Sets what a gauge shows.
     pub fn set(&self, gauge: Gauge, value: u64) {
+        self.set_to(gauge, "", value as f64);
+    }
+
+    /// Sets what a gauge shows, with a fraction.
+    pub fn set_to(&self, gauge: Gauge, _label: &str, value: f64) {
         self.gauges.lock().unwrap_or_else(PoisonError::into_inner).insert(gauge, value);
     }
 

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
@@ -50,7 +51,7 @@ pub async fn run(site: Site, args: SentinelArgs) -> Result<()> {
     tracing::info!(model = hex::encode(model_hash), policies = approved, "sentinel runs an approved model");
     let mut sentinel = Sentinel {
         engine: ServingEngine::new(model.network(), &scoring_device(args.scoring_device)?)?,
-        memory: CaseMemory::open(args.qdrant.as_deref(), &hex::encode(model_hash))?,
+        memory: CaseMemory::new(Arc::default(), None, site.metrics.clone()),
         ward: args.ward,
         model_hash: B32::new(model_hash),
         schema_hash: B32::new(model.schema().hash()),
@@ -300,7 +301,6 @@ impl Sentinel {
             .bus
             .publish(Stream::ProofRequests, subject::PROVE_REQUEST.to_owned(), &request.message_id(), request.encode())
             .await?;
-        self.memory.remember(&alert.alert_id, embedding, score);
         Ok(())
     }
 
