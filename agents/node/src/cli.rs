@@ -1,13 +1,16 @@
 //! The command line: every flag with its default and its environment variable. The one place that reads either.
 
+pub mod broker;
 pub mod device;
 pub mod gov;
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use broker::{AccessArgs, BrokerArgs, ReplicaArgs};
 use device::{ProofDevice, ScoringDevice};
 
 /// Agents that watch patients' streams, alert at once, prove every score and trigger approved care.
@@ -227,6 +230,12 @@ pub struct Connect {
     /// Address of a NATS server with JetStream.
     #[arg(long, env = "HYGEIA_NATS", default_value = "nats://127.0.0.1:4222")]
     pub nats: String,
+    /// How the network is kept on the broker.
+    #[command(flatten)]
+    pub broker: BrokerArgs,
+    /// How replicas of a role share its partitions.
+    #[command(flatten)]
+    pub replica: ReplicaArgs,
     /// JSON-RPC address of the chain.
     #[arg(long, env = "HYGEIA_CHAIN", default_value = "http://127.0.0.1:8545")]
     pub chain: String,
@@ -268,6 +277,16 @@ pub struct SentinelArgs {
     /// gRPC address of a Qdrant server: alerts then carry the nearest earlier cases.
     #[arg(long, env = "HYGEIA_QDRANT")]
     pub qdrant: Option<String>,
+    /// Alerts that one patient may raise in a minute. What is held back is counted and kept in the ledger; an escalation is
+    /// never held back. A restart begins the count anew.
+    #[arg(long, env = "HYGEIA_ALERTS_PER_PATIENT", default_value = "6")]
+    pub alerts_per_patient: NonZeroU32,
+    /// Alerts that the ward may get in a minute: more than a person can answer is noise.
+    #[arg(long, env = "HYGEIA_ALERTS_PER_WARD", default_value = "600")]
+    pub alerts_per_ward: NonZeroU32,
+    /// Alerts that one care policy may raise in a minute.
+    #[arg(long, env = "HYGEIA_ALERTS_PER_POLICY", default_value = "600")]
+    pub alerts_per_policy: NonZeroU32,
     /// Where windows are scored: `cpu`, or `cuda`, `cuda:0`, `cuda:1`… in a binary that `cargo xtask cuda` built. The scores are
     /// the same.
     #[arg(long, env = "HYGEIA_SCORING_DEVICE", default_value = "cpu", value_parser = device::scoring_device)]
@@ -486,6 +505,9 @@ pub struct ExplainArgs {
     /// Address of the NATS server whose streams hold the alert, its receipt and its settlement.
     #[arg(long, env = "HYGEIA_NATS", default_value = "nats://127.0.0.1:4222")]
     pub nats: String,
+    /// Whose streams they are.
+    #[command(flatten)]
+    pub access: AccessArgs,
 }
 
 /// What to replay, and from where.

@@ -48,7 +48,7 @@ pub async fn command(args: &ExplainArgs) -> Result<()> {
         println!("{}", render(&alert, None, None));
         return Ok(());
     }
-    let bus = Bus::connect(&args.nats, PATIENCE).await?;
+    let bus = Bus::open(&args.access.settings(&args.nats), PATIENCE).await?;
     let wanted = args.alert.trim_start_matches("0x").to_lowercase();
     let alerts: Vec<Alert> = all(&bus, Stream::Alerts, |a: &Alert| a.alert_id.to_hex().starts_with(&wanted)).await?;
     let alert = match alerts.as_slice() {

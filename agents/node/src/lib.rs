@@ -18,6 +18,7 @@ pub mod gov;
 pub mod keys;
 pub mod memory;
 pub mod models;
+pub mod partition;
 pub mod replay;
 pub mod roles;
 pub mod telemetry;

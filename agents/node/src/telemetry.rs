@@ -58,6 +58,10 @@ pub enum Counter {
     CaseWritesFailed,
     /// Revoked mandates whose cases were deleted.
     CaseMandatesForgotten,
+    /// Times a message was refused because another owns the partition by now; label: the role.
+    PartitionFenced,
+    /// Messages read again to rebuild a partition's state; label: the role.
+    ReplayedEntries,
 }
 
 impl Counter {
@@ -86,6 +90,8 @@ impl Counter {
             Self::AuditsFailed => ("hygeia_audits_failed_total", "Failed attempts at an audit proof, by error"),
             Self::AuditsPutAside => ("hygeia_audits_put_aside_total", "Audits given up, by last error"),
             Self::TriggersAccepted => ("hygeia_triggers_accepted_total", "Care triggers accepted by the chain"),
+            Self::PartitionFenced => ("hygeia_partition_fenced_total", "Partitions lost to a newer owner, by role"),
+            Self::ReplayedEntries => ("hygeia_replayed_entries_total", "Messages read again to rebuild state, by role"),
             Self::TriggersRefused => ("hygeia_triggers_refused_total", "Receipts refused by the chain, by error"),
             Self::SimilarCasesUnavailable => (
                 "hygeia_similar_cases_unavailable_total",
@@ -112,6 +118,12 @@ pub enum Gauge {
     DriftDistance,
     /// 1 while the distance is above its limit.
     DriftAlarm,
+    /// Partitions that this process owns; label: the role.
+    PartitionsOwned,
+    /// Messages of a partition on their way to the broker; label: the role.
+    OutboxInFlight,
+    /// Size of the last snapshot of a partition; label: the role.
+    SnapshotBytes,
 }
 
 impl Gauge {
@@ -123,6 +135,9 @@ impl Gauge {
                 ("hygeia_drift_distance", "Distance of the served windows to the population the model was validated on")
             }
             Self::DriftAlarm => ("hygeia_drift_alarm", "1 while the distance is above its limit"),
+            Self::PartitionsOwned => ("hygeia_partitions_owned", "Partitions this process owns, by role"),
+            Self::OutboxInFlight => ("hygeia_outbox_in_flight", "Messages on their way to the broker, by role"),
+            Self::SnapshotBytes => ("hygeia_snapshot_bytes", "Size of a partition's last snapshot, by role"),
         }
     }
 }
@@ -132,7 +147,7 @@ impl Gauge {
 pub struct Metrics {
     // Held for nanoseconds per increment; a lock keeps label sets open without unsafe code.
     counts: Arc<Mutex<BTreeMap<(Counter, String), u64>>>,
-    gauges: Arc<Mutex<BTreeMap<Gauge, f64>>>,
+    gauges: Arc<Mutex<BTreeMap<(Gauge, String), f64>>>,
     ready: Arc<AtomicBool>,
 }
 
@@ -153,9 +168,9 @@ impl Metrics {
         self.set_to(gauge, "", value as f64);
     }
 
-    /// Sets what a gauge shows, with a fraction.
-    pub fn set_to(&self, gauge: Gauge, _label: &str, value: f64) {
-        self.gauges.lock().unwrap_or_else(PoisonError::into_inner).insert(gauge, value);
+    /// Sets what a gauge shows under `label` (empty for none).
+    pub fn set_to(&self, gauge: Gauge, label: &str, value: f64) {
+        self.gauges.lock().unwrap_or_else(PoisonError::into_inner).insert((gauge, label.to_owned()), value);
     }
 
     /// The role has connected and rebuilt its state: `/readyz` answers 200 from now on.
@@ -179,9 +194,16 @@ impl Metrics {
                 label => writeln!(text, "{name}{{kind=\"{label}\"}} {value}"),
             };
         }
-        for (gauge, value) in self.gauges.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        for ((gauge, label), value) in self.gauges.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             let (name, help) = gauge.name_and_help();
-            let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}");
+            if name != last {
+                let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge");
+                last = name;
+            }
+            let _ = match label.as_str() {
+                "" => writeln!(text, "{name} {value}"),
+                label => writeln!(text, "{name}{{kind=\"{label}\"}} {value}"),
+            };
         }
         text
     }

@@ -83,7 +83,11 @@ async fn a_receipt_can_be_verified_and_its_alert_explained() {
     replay_and_export(&network, &receipt, dir.path(), &bundle).await;
     network.stop().await;
     let alone = hygeia(&["replay", "--bundle", text(&bundle)]).await;
-    assert!(printed(&alone).contains("reproduced, bit for bit"), "with nothing left of the network: {}", printed(&alone));
+    assert!(
+        printed(&alone).contains("reproduced, bit for bit"),
+        "with nothing left of the network: {}",
+        printed(&alone)
+    );
 }
 
 /// Every step of an alert's replay comes out the same, from the patient's observations to the proof.

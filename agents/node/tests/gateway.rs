@@ -15,9 +15,10 @@ use hygeia_node::clock::now_ms;
 use hygeia_node::demo::processes::{NatsServer, Tools};
 use hygeia_node::roles::{Site, gateway};
 use hygeia_node::telemetry::Metrics;
+use hygeia_protocol::lease::MemberId;
 use hygeia_protocol::message::{
-    Address, Alert, AlertOutcome, B32, Contribution, HexBytes, Message, Outcome, Receipt, Settlement, SettlementStatus,
-    Signature, V1,
+    Address, Alert, AlertOutcome, B32, Contribution, HexBytes, Message, Outcome, Receipt, ScoredWindow, Settlement,
+    SettlementStatus, Signature, V1,
 };
 use hygeia_protocol::subject::{self, Partition, Stream};
 use hygeia_protocol::time::Timestamp;
@@ -42,6 +43,7 @@ async fn what_the_gateway_answers_is_what_the_broker_holds() -> Result<()> {
     bodies_that_are_no_requests_are_turned_away(&ward).await?;
     the_page_and_every_answer_are_locked_down(&ward).await?;
     an_alert_is_followed_to_the_chain(&ward).await?;
+    what_was_held_back_is_shown(&ward).await?;
     a_clinicians_word_on_an_alert_is_stored(&ward).await?;
 
     nats.restart().await?;
@@ -175,6 +177,18 @@ async fn an_alert_is_followed_to_the_chain(ward: &Ward) -> Result<()> {
     Ok(())
 }
 
+async fn what_was_held_back_is_shown(ward: &Ward) -> Result<()> {
+    for (n, outcome) in [(1, "quiet"), (2, "suppressed_cool_down"), (3, "alert"), (4, "suppressed_rate_limit")] {
+        let line = scored(n, outcome);
+        ward.publish(Stream::Ledger, subject::ledger(Partition(3)), &line).await?;
+    }
+    ward.until(|alerts| alerts["held_back"].as_array().map(Vec::len) == Some(2), "held back").await?;
+    let held_back = ward.get("/v1/alerts").await?.json()?["held_back"].clone();
+    assert_eq!((&held_back[0]["reason"], &held_back[1]["reason"]), (&json!("rate_limit"), &json!("cool_down")));
+    assert_eq!(held_back[0]["window_id"], json!(B32::new([4; 32])));
+    Ok(())
+}
+
 /// The alert that the board has by now takes one of two words; everything else is turned away, and nothing of it stored.
 async fn a_clinicians_word_on_an_alert_is_stored(ward: &Ward) -> Result<()> {
     let id = ward.get("/v1/alerts").await?.json()?["alerts"][0]["alert_id"].as_str().context("an alert")?.to_owned();
@@ -237,8 +251,14 @@ impl Ward {
         let bus = Bus::connect(nats, PATIENCE).await?;
         bus.ensure_streams().await?;
         let stop = CancellationToken::new();
-        let site =
-            Site { bus: bus.clone(), deployment: nowhere(), connect, metrics: Metrics::default(), stop: stop.clone() };
+        let site = Site {
+            bus: bus.clone(),
+            deployment: nowhere(),
+            connect,
+            member: MemberId::new("gateway")?,
+            metrics: Metrics::default(),
+            stop: stop.clone(),
+        };
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let serving = tokio::spawn(gateway::serve(site, listener));
@@ -422,5 +442,22 @@ fn settlement(receipt: &Receipt) -> Settlement {
         status: SettlementStatus::Triggered,
         reason: None,
         settled_at_ms: now_ms(),
+    }
+}
+
+fn scored(n: u8, outcome: &str) -> ScoredWindow {
+    ScoredWindow {
+        v: V1,
+        window_id: B32::new([n; 32]),
+        window_sequence: n.into(),
+        mandate: B32::new([2; 32]),
+        end: now_ms() / 1_000,
+        model: B32::new([4; 32]),
+        score: 1_500,
+        commitment: B32::new([8; 32]),
+        scored_at_ms: now_ms(),
+        engine: "integer".to_owned(),
+        outcome: outcome.to_owned(),
+        outside_validated_range: false,
     }
 }

@@ -8,17 +8,14 @@ use std::time::{Duration, Instant};
 use alloy::providers::Provider;
 use alloy::rpc::types::Filter;
 use alloy::sol_types::SolEvent;
-use hygeia_node::bus::{Bus, Entry, OrderedReader};
+use hygeia_node::bus::Entry;
 use hygeia_node::demo::network::{Network, ROLES};
 use hygeia_node::demo::{replay, stays};
 use hygeia_policies::care_coordinator::CareCoordinator::CareTriggered;
 use hygeia_protocol::bytes::B32;
-use hygeia_protocol::identity::PatientId;
-use hygeia_protocol::message::{Alert, AttestedWindow, Message, Receipt, ScoredWindow, Settlement, SettlementStatus};
-use hygeia_protocol::observation::{Limits, Observation};
+use hygeia_protocol::message::{Alert, AttestedWindow, Receipt, ScoredWindow, Settlement, SettlementStatus};
 use hygeia_protocol::subject::Stream;
-use hygeia_protocol::time::Timestamp;
-use hygeia_protocol::window::{PatientWindow, WindowConfig};
+use support::{decoded, expected_windows, read_all};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -110,22 +107,6 @@ async fn replay_while_killing(network: &mut Network, stays: &[stays::Stay], run:
     replayed.unwrap().published
 }
 
-/// The windows that the observations close, by the pure state machine, for enrolled patients.
-fn expected_windows(stored: &[Entry], mandates: &BTreeMap<PatientId, B32>) -> BTreeSet<(B32, u64)> {
-    let mut machines: BTreeMap<PatientId, PatientWindow> = BTreeMap::new();
-    let mut windows = BTreeSet::new();
-    for entry in stored {
-        let received = Timestamp::from_millis(entry.stored_at_ms);
-        let Ok(observation) = Observation::decode(&entry.payload, received, &Limits::default()) else { continue };
-        let patient = observation.patient().clone();
-        let machine = machines.entry(patient.clone()).or_insert_with(|| PatientWindow::new(WindowConfig::default()));
-        for snapshot in machine.observe(&observation).unwrap_or_default() {
-            windows.insert((mandates[&patient], snapshot.end.as_seconds()));
-        }
-    }
-    windows
-}
-
 async fn wait_until_settled(network: &Network, windows: usize) {
     let until = Instant::now() + PATIENCE;
     loop {
@@ -153,25 +134,4 @@ async fn triggers_on_chain(network: &Network) -> Vec<B32> {
         .from_block(network.deployment.block);
     let logs = network.chain.provider.get_logs(&filter).await.unwrap();
     logs.iter().map(|log| B32::new(CareTriggered::decode_log(&log.inner).unwrap().triggerId.0)).collect()
-}
-
-async fn decoded<T: Message>(bus: &Bus, stream: Stream) -> Vec<T> {
-    read_all(bus, stream).await.iter().map(|entry| T::decode(&entry.payload).unwrap()).collect()
-}
-
-async fn read_all(bus: &Bus, stream: Stream) -> Vec<Entry> {
-    let (_, last) = bus.stream_state(stream).await.unwrap();
-    let mut entries = Vec::new();
-    if last == 0 {
-        return entries;
-    }
-    let mut reader = OrderedReader::open(bus, stream, Vec::new(), 1).await.unwrap();
-    loop {
-        let entry = reader.next().await.unwrap();
-        let end = entry.sequence >= last;
-        entries.push(entry);
-        if end {
-            return entries;
-        }
-    }
 }

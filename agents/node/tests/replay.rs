@@ -48,6 +48,7 @@ async fn an_honest_alert_is_reproduced_and_each_forgery_is_found_where_it_is() {
         assert_eq!(differing, steps, "{what}: {findings:#?}");
         assert!(render(&findings).contains("NOT REPRODUCED"), "{what}");
     }
+    no_cool_down_begins_with_a_call_that_was_held_back(&honest);
     what_is_missing_is_said_and_not_passed(&honest);
     a_bundle_survives_its_file(&honest).await;
 }
@@ -92,6 +93,13 @@ fn flip_proof(bundle: &mut Bundle) {
     let mut bytes = receipt.proof.as_slice().to_vec();
     bytes[40] ^= 1;
     receipt.proof = HexBytes::new(bytes);
+}
+
+fn no_cool_down_begins_with_a_call_that_was_held_back(honest: &Bundle) {
+    let mut bundle = honest.clone();
+    bundle.history[0] = Judged { score: bundle.alert.score, is_held_back: true, ..bundle.history[0] };
+    let decision = check(&bundle).into_iter().find(|finding| finding.step == Step::Decision).unwrap();
+    assert_eq!(decision.verdict, Verdict::Same);
 }
 
 fn what_is_missing_is_said_and_not_passed(honest: &Bundle) {
@@ -173,7 +181,9 @@ async fn honest() -> Bundle {
     Bundle {
         v: V1,
         line: Some(line(&window, &alert)),
-        history: vec![Judged { end: END_S - HOUR_S, score: score - 5_000 }, Judged { end: END_S, score }],
+        history: [(END_S - HOUR_S, score - 5_000), (END_S, score)]
+            .map(|(end, score)| Judged { end, score, is_held_back: false })
+            .to_vec(),
         coordinator: Address::new(deployment.care_coordinator.into_array()),
         chain_id: deployment.chain_id,
         approved: Some(Approved {

@@ -70,7 +70,7 @@ macro_rules! identifier {
 identifier!(PatientId);
 identifier!(DeviceId);
 
-fn is_identifier(text: &str) -> bool {
+pub(crate) fn is_identifier(text: &str) -> bool {
     let allowed = |c: u8| c.is_ascii_alphanumeric() || c == b'_' || c == b'-';
     (1..=IDENTIFIER_LEN_MAX).contains(&text.len()) && text.bytes().all(allowed)
 }

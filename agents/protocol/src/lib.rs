@@ -1,4 +1,4 @@
-//! Wire types, subjects and the pure state machines (window, triage, submission) of Hygeia's agents.
+//! Wire types, subjects and the pure state machines (window, triage, lease, submission) of Hygeia's agents.
 //! Every byte that reaches an agent becomes a checked value here, and every decision an agent takes
 //! between two messages is a `step` of a machine of this crate.
 //!
@@ -11,8 +11,10 @@ pub mod bytes;
 pub mod code;
 pub mod digest;
 pub mod identity;
+pub mod lease;
 pub mod message;
 pub mod observation;
+pub mod pack;
 pub mod subject;
 pub mod submission;
 pub mod time;

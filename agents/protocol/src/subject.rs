@@ -147,6 +147,20 @@ impl Stream {
             Stream::DeadLetters => "dead.v1.*",
         }
     }
+
+    /// Where the stream stores the marks of its fences, as a NATS filter; nothing for a stream that needs none.
+    ///
+    /// A stateful role may own a partition only one process at a time. Each new owner leaves a mark here, and the broker
+    /// refuses what is sent under an earlier one. No reader of the stream's own subjects sees them.
+    #[must_use]
+    pub const fn fence_filter(self) -> Option<&'static str> {
+        match self {
+            Stream::Windows => Some("fence.window.v1.*"),
+            Stream::Alerts => Some("fence.alert.v1.*"),
+            Stream::Ledger => Some("fence.ledger.v1.*"),
+            _ => None,
+        }
+    }
 }
 
 /// Where observations of this partition go.
@@ -201,6 +215,13 @@ pub fn audit_flush(model: &B32) -> String {
 #[must_use]
 pub fn dead_letter(reason: &'static str) -> String {
     format!("dead.v1.{reason}")
+}
+
+/// Where the marks of this partition's owners go, in a stream that is fenced.
+#[must_use]
+pub fn fence(stream: Stream, partition: Partition) -> Option<String> {
+    let filter = stream.fence_filter()?;
+    Some(format!("{}{partition}", filter.strip_suffix('*')?))
 }
 
 /// The partition that a subject of one of the four partitioned streams names.

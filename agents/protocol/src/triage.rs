@@ -4,6 +4,8 @@
 //! (hysteresis). Inside the cool-down after an alert nothing calls again but an escalation: a score well
 //! above the one last called for. An escalation is never held back.
 
+mod pack;
+
 use serde::{Deserialize, Serialize};
 
 use crate::time::Timestamp;
@@ -130,6 +132,13 @@ impl Triage {
         }
         self.last_step = Some(LastStep { end, outcome });
         outcome
+    }
+
+    /// Takes the last step's alert back, because nobody was called: neither an episode nor a cool-down begins with it, and
+    /// the next window is judged as if it had not been. `before` is the machine as it was before that step.
+    pub const fn take_back(&mut self, before: &Triage) {
+        self.raised = before.raised;
+        self.last_alert = before.last_alert;
     }
 
     fn decide(&self, score: i64, end: Timestamp) -> TriageOutcome {

@@ -1,23 +1,35 @@
-//! The seam to NATS JetStream: connecting with patience, streams, publishing exactly once, reading in order.
+//! The seam to NATS JetStream: connecting with patience, streams, publishing exactly once and under a fence, reading in
+//! order, buckets. It never decides what a message means, and it alone knows how names are written on a shared broker.
 
+mod bucket;
+mod fence;
 mod lookup;
+mod names;
 mod reader;
+mod safety;
+mod settings;
+mod streams;
 mod work;
 
+use std::num::NonZeroU8;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use async_nats::jetstream::context::PublishErrorKind;
-use async_nats::jetstream::{self, kv, message::PublishMessage, stream};
+use async_nats::jetstream::{self, message::PublishMessage};
+use bytes::Bytes;
 use hygeia_protocol::subject::Stream;
 use thiserror::Error;
 
+pub use bucket::{Bucket, Record, Watch};
+pub use fence::{Fence, Stored};
 pub use lookup::Lookup;
-pub use reader::{Checkpoint, Entry, OrderedReader};
+pub use names::{Names, NetworkName, NetworkNameError};
+pub use reader::{Entry, OrderedReader};
+pub use safety::{SyncMode, sync_mode};
+pub use settings::{BusSettings, Login};
 pub use work::{Job, SlowQueue, WorkQueue};
 
-/// How long JetStream remembers a `Nats-Msg-Id`. A role that comes back within this time re-publishes without a trace;
-/// later than that, readers drop the repetition themselves by its identity.
-const DUPLICATE_WINDOW: Duration = Duration::from_secs(10 * 60);
 /// First pause between two attempts to reach the broker; doubled up to [`RETRY_PAUSE_MAX`].
 const RETRY_PAUSE_MIN: Duration = Duration::from_millis(200);
 /// Longest pause between two attempts.
@@ -41,6 +53,29 @@ pub enum BusError {
         #[source]
         source: async_nats::ConnectError,
     },
+    /// The file with the login could not be used.
+    #[error("the login for the NATS server could not be read from {path}")]
+    Login {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A newer owner of the partition has raised its fence: whoever gets this must publish nothing more of it.
+    #[error("another process owns the partition in stream {stream} by now")]
+    Fenced {
+        /// The stream.
+        stream: &'static str,
+        /// The newer owner's epoch, where it was read.
+        epoch: Option<u64>,
+    },
+    /// The stream keeps no fences.
+    #[error("stream {stream} has no fences")]
+    NotFenced {
+        /// The stream.
+        stream: &'static str,
+    },
     /// A stream could not be created or brought up to date.
     #[error("stream {name} could not be created or updated")]
     Stream {
@@ -61,6 +96,12 @@ pub enum BusError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// A key-value bucket does not show what stands in it.
+    #[error("key-value bucket {bucket} does not answer")]
+    Silent {
+        /// The bucket's name.
+        bucket: &'static str,
+    },
     /// A message was not stored by the broker after all attempts.
     #[error("publishing to stream {stream} failed after {attempts} attempts")]
     Publish {
@@ -68,6 +109,13 @@ pub enum BusError {
         stream: &'static str,
         /// How often it was tried.
         attempts: u32,
+        /// The last answer.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Something that is not stored could not be sent or listened to.
+    #[error("the broker took no announcement")]
+    Announce {
         /// The last answer.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
@@ -90,26 +138,31 @@ pub enum BusError {
 pub struct Bus {
     client: async_nats::Client,
     jetstream: jetstream::Context,
+    names: Names,
+    replicas: NonZeroU8,
+    stream_bytes_max: Option<u64>,
 }
 
 impl Bus {
-    /// Connects, retrying with back-off for `patience`; says on each failed attempt what was tried.
+    /// Connects to a broker of one network that lets anybody in.
     pub async fn connect(url: &str, patience: Duration) -> Result<Self, BusError> {
+        Self::open(&BusSettings::open(url), patience).await
+    }
+
+    /// Connects, retrying with back-off for `patience`; says on each failed attempt what was tried.
+    pub async fn open(settings: &BusSettings, patience: Duration) -> Result<Self, BusError> {
         let started = std::time::Instant::now();
+        let url = &settings.url;
         let mut pause = RETRY_PAUSE_MIN;
         loop {
             let options = async_nats::ConnectOptions::new().name("hygeia").connection_timeout(Duration::from_secs(2));
+            let options = settings.login.apply(options).await;
+            let options = options.map_err(|(path, source)| BusError::Login { path, source })?;
             match options.connect(url).await {
-                Ok(client) => {
-                    let jetstream = jetstream::new(client.clone());
-                    return Ok(Self { client, jetstream });
-                }
+                Ok(client) => return Ok(Self::new(client, settings)),
                 Err(source) if started.elapsed() + pause > patience => {
-                    return Err(BusError::Unreachable {
-                        url: url.to_owned(),
-                        waited_s: started.elapsed().as_secs(),
-                        source,
-                    });
+                    let waited_s = started.elapsed().as_secs();
+                    return Err(BusError::Unreachable { url: url.to_owned(), waited_s, source });
                 }
                 Err(source) => {
                     tracing::warn!(url, retry_ms = pause.as_millis() as u64, reason = %source, "NATS does not answer yet");
@@ -120,28 +173,14 @@ impl Bus {
         }
     }
 
-    /// Creates every stream of the system, or brings an existing one up to date. Safe to call from every role at once.
-    pub async fn ensure_streams(&self) -> Result<(), BusError> {
-        for name in Stream::ALL {
-            let wrap = |source: Box<dyn std::error::Error + Send + Sync>| BusError::Stream {
-                name: name.name().to_owned(),
-                source,
-            };
-            let config = stream::Config {
-                name: name.name().to_owned(),
-                subjects: vec![name.filter().to_owned()],
-                retention: stream::RetentionPolicy::Limits,
-                storage: stream::StorageType::File,
-                duplicate_window: DUPLICATE_WINDOW,
-                max_age: Duration::from_secs(retention_s(name)),
-                ..Default::default()
-            };
-            // Two roles starting together may both find the stream absent: the second creation is then an update.
-            if let Err(first) = self.jetstream.create_or_update_stream(config.clone()).await {
-                self.jetstream.create_or_update_stream(config).await.map_err(|_| wrap(Box::new(first)))?;
-            }
+    fn new(client: async_nats::Client, settings: &BusSettings) -> Self {
+        Self {
+            jetstream: jetstream::new(client.clone()),
+            client,
+            names: Names::of(settings.network.clone()),
+            replicas: settings.replicas,
+            stream_bytes_max: settings.stream_bytes_max,
         }
-        Ok(())
     }
 
     /// Publishes and returns once the broker has stored the message. `true` when it had it already.
@@ -152,35 +191,20 @@ impl Bus {
         message_id: &str,
         payload: Vec<u8>,
     ) -> Result<bool, BusError> {
-        let payload = bytes::Bytes::from(payload);
-        let mut pause = RETRY_PAUSE_MIN;
-        let mut attempt = 1;
-        loop {
-            match self.publish_once(stream, &subject, message_id, payload.clone()).await {
-                Ok(duplicate) => return Ok(duplicate),
-                Err(source) if attempt >= PUBLISH_ATTEMPTS => {
-                    return Err(BusError::Publish { stream: stream.name(), attempts: attempt, source });
-                }
-                Err(source) => {
-                    tracing::warn!(stream = stream.name(), attempt, reason = %source, "publishing again");
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(RETRY_PAUSE_MAX);
-                    attempt += 1;
-                }
-            }
-        }
+        let message = self.message(stream, message_id, payload.into());
+        Ok(self.publish_message(stream, &subject, message).await?.duplicate)
     }
 
-    async fn publish_once(
+    /// The same, with the message's place.
+    pub async fn store(
         &self,
         stream: Stream,
         subject: &str,
         message_id: &str,
-        payload: bytes::Bytes,
-    ) -> Result<bool, Box<dyn std::error::Error + Send + Sync>> {
-        let message = PublishMessage::build().payload(payload).message_id(message_id).expected_stream(stream.name());
-        let ack = self.jetstream.send_publish(subject.to_owned(), message).await?.await?;
-        Ok(ack.duplicate)
+        payload: Bytes,
+    ) -> Result<Stored, BusError> {
+        let message = self.message(stream, message_id, payload);
+        self.publish_message(stream, subject, message).await
     }
 
     /// Publishes if `last_sequence` is still the place of the newest message on the subject (0 for none): its own place
@@ -193,14 +217,10 @@ impl Bus {
         payload: Vec<u8>,
         last_sequence: u64,
     ) -> Result<Option<u64>, BusError> {
-        let message = PublishMessage::build()
-            .payload(payload.into())
-            .message_id(message_id)
-            .expected_stream(stream.name())
-            .expected_last_subject_sequence(last_sequence);
+        let message = self.message(stream, message_id, payload.into()).expected_last_subject_sequence(last_sequence);
         let error = |source| BusError::Publish { stream: stream.name(), attempts: 1, source };
-        let sent = self.jetstream.send_publish(subject, message).await.map_err(|e| error(Box::new(e)))?;
-        match sent.await {
+        let sent = self.jetstream.send_publish(self.names.subject(&subject), message).await;
+        match sent.map_err(|e| error(Box::new(e)))?.await {
             Ok(ack) if !ack.duplicate => Ok(Some(ack.sequence)),
             Ok(_) => Ok(None),
             Err(source) if source.kind() == PublishErrorKind::WrongLastSequence => Ok(None),
@@ -216,82 +236,29 @@ impl Bus {
         payload: Vec<u8>,
     ) -> Result<jetstream::context::PublishAckFuture, async_nats::jetstream::context::PublishError> {
         let message = PublishMessage::build().payload(payload.into()).message_id(message_id);
-        self.jetstream.send_publish(subject, message).await
+        self.jetstream.send_publish(self.names.subject(&subject), message).await
     }
 
-    /// Opens a key-value bucket, creating it when absent.
-    pub async fn bucket(&self, name: &str) -> Result<Bucket, BusError> {
-        let config = kv::Config {
-            bucket: name.to_owned(),
-            history: 1,
-            storage: stream::StorageType::File,
-            ..Default::default()
-        };
-        let store = self.jetstream.create_or_update_key_value(config).await.map_err(|source| BusError::KeyValue {
-            bucket: name.to_owned(),
-            operation: "open",
-            source: Box::new(source),
-        })?;
-        Ok(Bucket { name: name.to_owned(), store })
+    /// Tells whoever listens now; nothing is stored.
+    pub async fn announce(&self, subject: &str, payload: Bytes) -> Result<(), BusError> {
+        let error = |source| BusError::Announce { source };
+        self.client.publish(self.names.subject(subject), payload).await.map_err(|e| error(Box::new(e)))?;
+        self.client.flush().await.map_err(|e| error(Box::new(e)))
     }
 
-    /// Number of messages a stream holds, and the sequence of its last one.
-    pub async fn stream_state(&self, name: Stream) -> Result<(u64, u64), BusError> {
-        let stream = self.stream(name).await?;
-        Ok((stream.cached_info().state.messages, stream.cached_info().state.last_sequence))
+    /// Listens to what is announced on a subject.
+    pub async fn listen(&self, subject: &str) -> Result<async_nats::Subscriber, BusError> {
+        let subscribed = self.client.subscribe(self.names.subject(subject)).await;
+        subscribed.map_err(|source| BusError::Announce { source: Box::new(source) })
     }
 
-    /// The underlying client, for request and reply.
+    /// The underlying client, for the state of the connection. Subjects sent through it are not this network's.
     pub fn client(&self) -> &async_nats::Client {
         &self.client
     }
 
-    async fn stream(&self, name: Stream) -> Result<stream::Stream, BusError> {
-        self.jetstream.get_stream(name.name()).await.map_err(|source| BusError::Read {
-            stream: name.name().to_owned(),
-            operation: "open",
-            source: Box::new(source),
-        })
-    }
-}
-
-/// Days a stream keeps its messages. Observations and windows are what a role rebuilds its state from; the ledger and
-/// what led to money are kept for the auditors.
-fn retention_s(name: Stream) -> u64 {
-    const DAY_S: u64 = 86_400;
-    match name {
-        Stream::Observations | Stream::Windows | Stream::ProofRequests => 7 * DAY_S,
-        Stream::Alerts | Stream::Outcomes | Stream::DeadLetters => 90 * DAY_S,
-        Stream::Receipts | Stream::Settlements | Stream::Ledger => 400 * DAY_S,
-        // Orders say how far the ledger is audited, so they must last as long as it does.
-        Stream::AuditOrders | Stream::Audits => 400 * DAY_S,
-    }
-}
-
-/// A key-value bucket of the broker.
-#[derive(Clone)]
-pub struct Bucket {
-    name: String,
-    store: kv::Store,
-}
-
-impl Bucket {
-    /// The value under `key`, if any.
-    pub async fn get(&self, key: &str) -> Result<Option<bytes::Bytes>, BusError> {
-        self.store.get(key).await.map_err(|source| self.error("get", source))
-    }
-
-    /// Stores `value` under `key`; returns once the broker has it.
-    pub async fn put(&self, key: &str, value: Vec<u8>) -> Result<(), BusError> {
-        self.store.put(key, value.into()).await.map(|_| ()).map_err(|source| self.error("put", source))
-    }
-
-    /// Removes `key` and its history: what it held cannot be read again.
-    pub async fn purge(&self, key: &str) -> Result<(), BusError> {
-        self.store.purge(key).await.map_err(|source| self.error("purge", source))
-    }
-
-    fn error(&self, operation: &'static str, source: impl std::error::Error + Send + Sync + 'static) -> BusError {
-        BusError::KeyValue { bucket: self.name.clone(), operation, source: Box::new(source) }
+    /// A message as every one of ours is built.
+    fn message(&self, stream: Stream, message_id: &str, payload: Bytes) -> PublishMessage {
+        PublishMessage::build().payload(payload).message_id(message_id).expected_stream(self.names.stream(stream))
     }
 }

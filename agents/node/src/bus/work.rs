@@ -32,7 +32,7 @@ impl WorkQueue {
     pub async fn open(bus: &Bus, name: Stream, durable: &str) -> Result<Self, BusError> {
         let stream = bus.stream(name).await?;
         let error = |operation: &'static str, source: Box<dyn std::error::Error + Send + Sync>| BusError::Read {
-            stream: name.name().to_owned(),
+            stream: bus.names.stream(name),
             operation,
             source,
         };
@@ -95,13 +95,13 @@ impl SlowQueue {
         let stream = bus.stream(name).await?;
         let config = pull::Config {
             durable_name: Some(durable.to_owned()),
-            filter_subject: subject,
+            filter_subject: bus.names.subject(&subject),
             ack_policy: AckPolicy::Explicit,
             ack_wait: ACK_WAIT,
             ..Default::default()
         };
         let consumer = stream.get_or_create_consumer(durable, config).await.map_err(|source| BusError::Read {
-            stream: name.name().to_owned(),
+            stream: bus.names.stream(name),
             operation: "create consumer",
             source: Box::new(source),
         })?;

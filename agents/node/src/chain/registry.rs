@@ -165,6 +165,11 @@ impl Registries {
         self.live_mandate(mandate).is_some_and(|m| m.policy == *policy)
     }
 
+    /// Every mandate that was revoked.
+    pub fn revoked(&self) -> Vec<B32> {
+        self.read(|view| view.mandates.iter().filter(|(_, m)| m.revoked_at.is_some()).map(|(id, _)| *id).collect())
+    }
+
     fn live_mandate(&self, mandate: &B32) -> Option<MandateState> {
         self.read(|view| {
             let state = view.mandates.get(mandate).copied()?;

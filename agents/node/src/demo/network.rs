@@ -273,9 +273,15 @@ impl Network {
 
     /// Starts a role as a process of its own.
     pub fn start_role(&mut self, role: Role) -> Result<()> {
+        let command = self.replica_command(role);
+        self.spawn(role.name(), command)
+    }
+
+    /// The command of one more replica of a role, for who starts it himself.
+    pub fn replica_command(&self, role: Role) -> Command {
         let mut command = self.command(role.name());
         self.add_settings(&mut command, role);
-        self.spawn(role.name(), command)
+        command
     }
 
     /// Starts all roles in one process, as a small network runs them.

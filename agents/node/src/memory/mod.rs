@@ -9,6 +9,7 @@
 mod breaker;
 mod case;
 mod keeper;
+mod open;
 mod own;
 mod qdrant;
 mod store;
@@ -22,6 +23,7 @@ use tokio::task::JoinHandle;
 pub use breaker::Breaker;
 pub use case::{Case, CaseId, CaseKey, Embedding, FoundCase, MandateTag};
 pub use keeper::{Keeper, KeeperParts};
+pub use open::{network_key, open};
 pub use own::{CASES_KEPT, OwnCases};
 pub use qdrant::{QdrantCases, collection_of};
 pub use store::{CaseStore, StoreError};

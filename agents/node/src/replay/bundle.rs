@@ -53,6 +53,8 @@ pub struct Judged {
     pub end: u64,
     /// Its score.
     pub score: i64,
+    /// Whether triage would have called, and a rate limit held the call back.
+    pub is_held_back: bool,
 }
 
 /// What governance approved.

@@ -8,7 +8,7 @@ use hygeia_protocol::message::{Alert, AttestedWindow, B32};
 use hygeia_protocol::time::Timestamp;
 use hygeia_protocol::triage::{Triage, TriageOutcome};
 
-use super::bundle::Bundle;
+use super::bundle::{Bundle, Judged};
 use super::{Finding, Step, Verdict, proof, rebuild};
 use crate::alarm::triage_policy;
 use crate::explain;
@@ -148,12 +148,20 @@ fn decision(bundle: &Bundle) -> Verdict {
     if approved.package != alert.model {
         return Verdict::Differs("the policy names another model".to_owned());
     }
-    if bundle.history.last() != Some(&super::Judged { end: alert.end, score: alert.score }) {
+    let newest = bundle.history.last();
+    if newest != Some(&Judged { end: alert.end, score: alert.score, is_held_back: false }) {
         return Verdict::NotChecked("the ledger's scores do not reach to this window".to_owned());
     }
     let mut triage = Triage::new(triage_policy(approved.threshold, approved.cool_down_s));
-    let mut step = |judged: &super::Judged| triage.step(judged.score, Timestamp::from_seconds(judged.end));
-    let outcome = bundle.history.iter().map(&mut step).last();
+    let mut outcome = None;
+    for judged in &bundle.history {
+        let before = triage.clone();
+        outcome = Some(triage.step(judged.score, Timestamp::from_seconds(judged.end)));
+        // Nobody was called, so no cool-down began.
+        if judged.is_held_back {
+            triage.take_back(&before);
+        }
+    }
     match outcome {
         Some(TriageOutcome::Alert { escalation }) if escalation == alert.escalation => Verdict::Same,
         outcome => Verdict::Differs(format!(

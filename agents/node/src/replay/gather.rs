@@ -25,6 +25,8 @@ use crate::{keys, models};
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Silence after which a stream counts as read to its end.
 const END_OF_STREAM: Duration = Duration::from_millis(500);
+/// The ledger's word for an alert that a rate limit held back.
+const HELD_BACK: &str = "suppressed_rate_limit";
 /// Observations of one patient taken at most: a week of one every second.
 const OBSERVATIONS_MAX: usize = 700_000;
 
@@ -99,7 +101,9 @@ fn history(mut lines: Vec<ScoredWindow>, end: u64) -> Vec<Judged> {
     lines.retain(|line| line.end <= end);
     lines.sort_by_key(|line| line.end);
     lines.dedup_by_key(|line| line.end);
-    lines.iter().map(|line| Judged { end: line.end, score: line.score }).collect()
+    let judged =
+        |line: &ScoredWindow| Judged { end: line.end, score: line.score, is_held_back: line.outcome == HELD_BACK };
+    lines.iter().map(judged).collect()
 }
 
 /// The window, from the place that the ledger names, or from the request for the alert's proof.

@@ -36,7 +36,7 @@ use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
-use self::board::AlertView;
+use self::board::{AlertView, HeldBack};
 use self::fhir::{OperationOutcome, Outcome, RiskAssessment};
 use self::follow::Followed;
 use self::ingest::{BodyError, Report, Screened};
@@ -53,6 +53,8 @@ const BODY_BYTES_MAX: usize = 1024 * 1024;
 const PUBLISHING_MAX: usize = 4;
 /// Alerts in an answer when the request does not say.
 const ALERTS_DEFAULT: usize = 50;
+/// Calls held back in an answer.
+const HELD_BACK_SHOWN: usize = 50;
 /// When to come back while the broker is away.
 const BROKER_RETRY_S: u64 = 2;
 
@@ -165,7 +167,8 @@ async fn alerts(State(gateway): State<Arc<Gateway>>, query: Result<Query<Newest>
     let is_live = gateway.is_live();
     gateway.followed.with_board(|board| {
         let alerts = board.newest(limit.unwrap_or(ALERTS_DEFAULT), now_ms).collect();
-        answer::json(StatusCode::OK, answer::JSON, &Ward { now_ms, is_live, kept: board.kept(), alerts })
+        let held_back = board.held_back().take(HELD_BACK_SHOWN).collect();
+        answer::json(StatusCode::OK, answer::JSON, &Ward { now_ms, is_live, kept: board.kept(), alerts, held_back })
     })
 }
 
@@ -217,6 +220,8 @@ struct Ward<'a> {
     /// Alerts kept in all.
     kept: usize,
     alerts: Vec<AlertView<'a>>,
+    /// The newest scores at the threshold that called nobody, because somebody was called a moment ago or too often.
+    held_back: Vec<&'a HeldBack>,
 }
 
 impl Gateway {

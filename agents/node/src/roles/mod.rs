@@ -9,11 +9,14 @@ pub mod steward;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use hygeia_protocol::lease::{LeaseRules, MemberId};
+use rand::RngCore as _;
 use tokio_util::sync::CancellationToken;
 
-use crate::bus::Bus;
+use crate::bus::{Bus, SyncMode, sync_mode};
 use crate::chain::{Chain, Deployment};
 use crate::cli::{Connect, GatewayArgs, OracleArgs, ProverArgs, Role, SentinelArgs, StewardArgs};
+use crate::partition::Replica;
 use crate::telemetry::{self, Metrics};
 
 /// What every role starts from.
@@ -25,6 +28,8 @@ pub struct Site {
     pub deployment: Deployment,
     /// How to reach the chain again with a signer.
     pub connect: Connect,
+    /// This process among the replicas of its roles.
+    pub member: MemberId,
     /// The process's counters.
     pub metrics: Metrics,
     /// Cancelled when the process is asked to end.
@@ -44,9 +49,23 @@ impl Site {
             });
         }
         let deployment = Deployment::load(&connect.deployment)?;
-        let bus = Bus::connect(&connect.nats, patience(connect)).await?;
+        let bus = Bus::open(&connect.broker.settings(&connect.nats)?, patience(connect)).await?;
         bus.ensure_streams().await?;
-        Ok(Self { bus, deployment, connect: connect.clone(), metrics, stop })
+        say_how_safe(connect.broker.nats_monitor.as_deref()).await;
+        let member = connect.replica.member.clone().map_or_else(random_member, Ok)?;
+        Ok(Self { bus, deployment, connect: connect.clone(), member, metrics, stop })
+    }
+
+    /// This process as a replica of a role whose work is spread over partitions.
+    pub fn replica(&self) -> Replica {
+        let Connect { partitions, replica, .. } = &self.connect;
+        Replica {
+            bus: self.bus.clone(),
+            member: self.member.clone(),
+            rules: LeaseRules { partitions: *partitions, ttl_ms: replica.lease_s * 1_000 },
+            metrics: self.metrics.clone(),
+            stop: self.stop.clone(),
+        }
     }
 
     /// A connection to the chain, sending as `signer` when given.
@@ -96,6 +115,32 @@ pub async fn run_roles(roles: Vec<Role>, connect: Connect, plan: Plan, stop: Can
         }
     }
     first_error.map_or(Ok(()), Err)
+}
+
+/// Says once whether the broker may lose what it has acknowledged.
+async fn say_how_safe(monitor: Option<&str>) {
+    let Some(monitor) = monitor else {
+        tracing::info!(
+            "whether the broker syncs what it acknowledges is not known: give --nats-monitor to have it checked"
+        );
+        return;
+    };
+    match sync_mode(monitor).await {
+        Ok(SyncMode::Always) => tracing::info!("the broker syncs what it acknowledges"),
+        Ok(SyncMode::Every(interval)) => tracing::warn!(
+            interval_s = interval.as_secs(),
+            "a power failure may cost what the broker acknowledged: set jetstream.sync_interval to always (runbook: broker-unsafe)"
+        ),
+        Ok(SyncMode::NoJetStream) => tracing::warn!(monitor, "this is not the broker's monitoring address"),
+        Err(reason) => tracing::warn!(reason = %reason, "whether the broker syncs what it acknowledges is not known"),
+    }
+}
+
+/// A name that no other process has.
+fn random_member() -> Result<MemberId> {
+    let mut name = [0; 8];
+    rand::rngs::OsRng.fill_bytes(&mut name);
+    Ok(MemberId::new(&hex::encode(name))?)
 }
 
 /// How long a role keeps trying at start.

@@ -1,11 +1,20 @@
 //! What the tests on real parts share: the installed tools and a founded network.
 #![allow(dead_code, reason = "each test file is a program of its own and uses a part of this")]
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use hygeia_node::bus::{Bus, Entry, OrderedReader};
 use hygeia_node::cli::EzklArgs;
 use hygeia_node::demo::network::{Network, ProvedBy, Setup};
 use hygeia_node::demo::processes::Tools;
+use hygeia_protocol::bytes::B32;
+use hygeia_protocol::identity::PatientId;
+use hygeia_protocol::message::Message;
+use hygeia_protocol::observation::{Limits, Observation};
+use hygeia_protocol::subject::Stream;
+use hygeia_protocol::time::Timestamp;
+use hygeia_protocol::window::{PatientWindow, WindowConfig};
 
 /// The tools `cargo xtask setup` installed; the test fails with what to do when they are absent.
 pub fn tools() -> Tools {
@@ -70,4 +79,43 @@ async fn found(
         audit_windows: None,
     };
     Network::found(setup, &mut |step| eprintln!("> {step}")).await.unwrap_or_else(|error| panic!("{error:#}"))
+}
+
+/// The windows that the observations close, by the pure state machine, for enrolled patients.
+pub fn expected_windows(stored: &[Entry], mandates: &BTreeMap<PatientId, B32>) -> BTreeSet<(B32, u64)> {
+    let mut machines: BTreeMap<PatientId, PatientWindow> = BTreeMap::new();
+    let mut windows = BTreeSet::new();
+    for entry in stored {
+        let received = Timestamp::from_millis(entry.stored_at_ms);
+        let Ok(observation) = Observation::decode(&entry.payload, received, &Limits::default()) else { continue };
+        let patient = observation.patient().clone();
+        let machine = machines.entry(patient.clone()).or_insert_with(|| PatientWindow::new(WindowConfig::default()));
+        for snapshot in machine.observe(&observation).unwrap_or_default() {
+            windows.insert((mandates[&patient], snapshot.end.as_seconds()));
+        }
+    }
+    windows
+}
+
+/// Every message of a stream, as what it should be.
+pub async fn decoded<T: Message>(bus: &Bus, stream: Stream) -> Vec<T> {
+    read_all(bus, stream).await.iter().map(|entry| T::decode(&entry.payload).unwrap()).collect()
+}
+
+/// Every message of a stream.
+pub async fn read_all(bus: &Bus, stream: Stream) -> Vec<Entry> {
+    let (_, last) = bus.stream_state(stream).await.unwrap();
+    let mut entries = Vec::new();
+    if last == 0 {
+        return entries;
+    }
+    let mut reader = OrderedReader::open(bus, stream, Vec::new(), 1).await.unwrap();
+    loop {
+        let entry = reader.next().await.unwrap();
+        let end = entry.sequence >= last;
+        entries.push(entry);
+        if end {
+            return entries;
+        }
+    }
 }

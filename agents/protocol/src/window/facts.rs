@@ -8,10 +8,10 @@ use crate::code::{Code, Sex, Unit};
 /// The newest record of each fact, whenever it arrived.
 #[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(super) struct Facts {
-    age: Option<Sample>,
-    sex: Option<Sample>,
-    unit: Option<Sample>,
-    before_icu: Option<Sample>,
+    pub(super) age: Option<Sample>,
+    pub(super) sex: Option<Sample>,
+    pub(super) unit: Option<Sample>,
+    pub(super) before_icu: Option<Sample>,
 }
 
 impl Facts {

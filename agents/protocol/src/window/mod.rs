@@ -12,6 +12,7 @@
 //! does not grow with the sampling rate.
 
 mod facts;
+mod pack;
 mod sequence;
 mod track;
 

@@ -11,21 +11,21 @@ use crate::observation::Rejection;
 const REMEMBERED: u64 = 64;
 
 /// Devices remembered for a patient. A bed has about ten; the one unused for longest is forgotten first.
-const DEVICES_MAX: usize = 64;
+pub(super) const DEVICES_MAX: usize = 64;
 
 #[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(super) struct Sequences {
-    devices: BTreeMap<DeviceId, Sequence>,
+    pub(super) devices: BTreeMap<DeviceId, Sequence>,
     /// Observations recorded so far: the clock of `Sequence::used`.
-    recorded: u64,
+    pub(super) recorded: u64,
 }
 
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Sequence {
-    highest: u64,
+pub(super) struct Sequence {
+    pub(super) highest: u64,
     /// Bit i: `highest - i` was seen.
-    seen: u64,
-    used: u64,
+    pub(super) seen: u64,
+    pub(super) used: u64,
 }
 
 impl Sequences {

@@ -26,19 +26,19 @@ pub(super) struct Span {
 #[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(super) struct Track {
     /// The newest sample older than every tick kept.
-    carried: Option<Sample>,
+    pub(super) carried: Option<Sample>,
     /// Ticks with at least one sample, oldest first.
-    ticks: VecDeque<Tick>,
+    pub(super) ticks: VecDeque<Tick>,
 }
 
 /// What was measured after the tick before `end` and not after `end`.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Tick {
-    end: Timestamp,
-    first: Sample,
-    last: Sample,
-    min_milli: i32,
-    max_milli: i32,
+pub(super) struct Tick {
+    pub(super) end: Timestamp,
+    pub(super) first: Sample,
+    pub(super) last: Sample,
+    pub(super) min_milli: i32,
+    pub(super) max_milli: i32,
 }
 
 impl Track {

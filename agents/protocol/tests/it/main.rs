@@ -3,9 +3,13 @@
 
 mod audit;
 mod chain;
+mod charts;
+mod lease;
 mod message;
 mod observation;
 mod subject;
 mod submission;
 mod triage;
+mod triage_pack;
 mod window;
+mod window_pack;

@@ -122,3 +122,19 @@ proptest! {
         prop_assert_eq!(Partitioner::new(key, partitions).of(&patient), partition);
     }
 }
+
+/// A reader of windows, alerts or the ledger never comes upon a mark, and a mark names its partition's subject alone.
+#[test]
+fn marks_of_fences_stand_beside_the_streams_own_subjects() {
+    let fenced: Vec<Stream> = Stream::ALL.into_iter().filter(|stream| stream.fence_filter().is_some()).collect();
+    assert_eq!(fenced, [Stream::Windows, Stream::Alerts, Stream::Ledger]);
+    for stream in Stream::ALL {
+        let Some(mark) = subject::fence(stream, Partition(7)) else {
+            assert!(!fenced.contains(&stream));
+            continue;
+        };
+        assert_eq!(mark, format!("fence.{}7", stream.filter().trim_end_matches('*')));
+        assert_eq!(subject::partition_of(&mark), None, "{mark}");
+        assert!(!mark.starts_with(stream.filter().trim_end_matches('*')));
+    }
+}

@@ -177,3 +177,25 @@ proptest! {
         }
     }
 }
+
+/// A call that nobody got begins no cool-down: the next window calls. The twin that got through holds the next one back.
+#[test]
+fn an_alert_that_was_taken_back_leaves_no_cool_down() {
+    let at = |hour: u64| Timestamp::from_seconds(hour * HOUR_S);
+    let mut triage = Triage::new(POLICY);
+    let before = triage.clone();
+    assert_eq!(triage.step(1000, at(1)), TriageOutcome::Alert { escalation: false });
+    let mut called = triage.clone();
+    triage.take_back(&before);
+    assert_eq!(triage.step(1000, at(1)), TriageOutcome::Alert { escalation: false }, "delivered again");
+    triage.take_back(&before);
+    assert_eq!(triage.step(1000, at(2)), TriageOutcome::Alert { escalation: false });
+    assert_eq!(called.step(1000, at(2)), TriageOutcome::Suppressed { reason: SuppressReason::CoolDown });
+
+    // Within an episode what was called for before stands.
+    let before = called.clone();
+    assert_eq!(called.step(1300, at(3)), TriageOutcome::Alert { escalation: true });
+    called.take_back(&before);
+    assert_eq!(called.step(1100, at(4)), TriageOutcome::Suppressed { reason: SuppressReason::CoolDown });
+    assert_eq!(called.step(700, at(5)), TriageOutcome::Cleared);
+}

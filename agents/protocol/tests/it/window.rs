@@ -15,13 +15,13 @@ const HOUR_S: u64 = 3_600;
 const MINUTE_S: u64 = 60;
 
 /// A midnight, so that hours read as such.
-const DAY: Timestamp = Timestamp::from_seconds(1_767_225_600);
+pub(crate) const DAY: Timestamp = Timestamp::from_seconds(1_767_225_600);
 
 fn at(hour: u64, minute: u64) -> Timestamp {
     DAY.plus_seconds(hour * HOUR_S + minute * MINUTE_S)
 }
 
-fn observation(device: &str, seq: u64, code: Code, value_milli: i32, at: Timestamp) -> Observation {
+pub(crate) fn observation(device: &str, seq: u64, code: Code, value_milli: i32, at: Timestamp) -> Observation {
     let (patient, device) = (PatientId::new("p").unwrap(), DeviceId::new(device).unwrap());
     Observation::new(patient, device, seq, code, value_milli, at).unwrap()
 }

@@ -5,13 +5,17 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use hygeia_protocol::message::{Alert, B32, Receipt, Settlement, SettlementStatus};
+use hygeia_protocol::message::{Alert, B32, Receipt, ScoredWindow, Settlement, SettlementStatus};
 use serde::Serialize;
 
 /// Alerts shown: several nights of a large ward, and a few megabytes.
 pub const ALERTS_MAX: usize = 1_000;
 /// Receipts and settlements kept. More than alerts, because their streams may be read ahead of the alerts' stream.
 pub const OUTCOMES_MAX: usize = 4 * ALERTS_MAX;
+/// Calls held back that are kept: enough to see that it happens, to whom and why. The ledger has them all.
+pub const HELD_BACK_MAX: usize = 200;
+/// How the outcome of a window begins in the ledger when nobody was called although its score stood at the threshold.
+const SUPPRESSED: &str = "suppressed_";
 /// A proof takes a second or two; an alert without one after this long is marked.
 pub const PROOF_LATE_MS: u64 = 60_000;
 /// The contract's error for a proof that does not verify.
@@ -23,6 +27,22 @@ pub struct Board {
     alerts: Recent<Alert>,
     proofs: Recent<Proof>,
     settlements: Recent<Settlement>,
+    held_back: VecDeque<HeldBack>,
+}
+
+/// A score at the threshold that called nobody.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct HeldBack {
+    /// The window.
+    pub window_id: B32,
+    /// The patient's mandate.
+    pub mandate: B32,
+    /// End of the window, seconds since the epoch.
+    pub end: u64,
+    /// Its score.
+    pub score: i64,
+    /// Why nobody was called, in the ledger's word.
+    pub reason: String,
 }
 
 /// How far an alert has come. Whatever it is, people were told at once.
@@ -132,6 +152,25 @@ impl Board {
     pub fn settlement(&mut self, settlement: Settlement) {
         let displaces = |known: &Settlement, _new: &Settlement| known.status != SettlementStatus::Triggered;
         self.settlements.put(settlement.alert_id, settlement, OUTCOMES_MAX, displaces);
+    }
+
+    /// Takes in a line of the ledger: kept where somebody would have been called and was not.
+    pub fn scored(&mut self, line: ScoredWindow) {
+        let Some(reason) = line.outcome.strip_prefix(SUPPRESSED) else { return };
+        let known = self.held_back.iter().any(|held| held.window_id == line.window_id);
+        if known {
+            return;
+        }
+        if self.held_back.len() == HELD_BACK_MAX {
+            self.held_back.pop_front();
+        }
+        let ScoredWindow { window_id, mandate, end, score, .. } = line;
+        self.held_back.push_back(HeldBack { window_id, mandate, end, score, reason: reason.to_owned() });
+    }
+
+    /// The newest calls that were held back, the newest first.
+    pub fn held_back(&self) -> impl Iterator<Item = &HeldBack> {
+        self.held_back.iter().rev()
     }
 
     /// Number of alerts kept.

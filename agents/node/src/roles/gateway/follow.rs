@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use hygeia_protocol::message::{Alert, Message, Receipt, Settlement};
+use hygeia_protocol::message::{Alert, Message, Receipt, ScoredWindow, Settlement};
 use hygeia_protocol::subject::Stream;
 
 use super::board::{ALERTS_MAX, Board, OUTCOMES_MAX};
@@ -13,10 +13,12 @@ use crate::roles::Site;
 
 /// Without a message for this long the stream is asked whether one was missed.
 const IDLE: Duration = Duration::from_secs(1);
+/// Lines of the ledger read at the start, in search of calls that were held back: most windows are quiet.
+const LEDGER_LINES: u64 = 20_000;
 /// Pause before a stream that failed is opened again.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
-/// The board and the state of the three streams behind it.
+/// The board and the state of the streams behind it.
 #[derive(Default)]
 pub struct Followed {
     /// Written by the followers, read by requests; never held across an await.
@@ -24,19 +26,21 @@ pub struct Followed {
     alerts: AtomicBool,
     receipts: AtomicBool,
     settlements: AtomicBool,
+    ledger: AtomicBool,
 }
 
 impl Followed {
-    /// Starts following the three streams of `site` until it stops.
+    /// Starts following the streams of `site` until it stops.
     pub fn start(site: &Site) -> Arc<Self> {
         let followed = Arc::new(Self::default());
         tokio::spawn(follow(site.clone(), followed.clone(), Stream::Alerts));
         tokio::spawn(follow(site.clone(), followed.clone(), Stream::Receipts));
         tokio::spawn(follow(site.clone(), followed.clone(), Stream::Settlements));
+        tokio::spawn(follow(site.clone(), followed.clone(), Stream::Ledger));
         followed
     }
 
-    /// Whether everything the broker had a moment ago is on the board.
+    /// Whether every alert that the broker had a moment ago is on the board, with what became of it.
     pub fn is_current(&self) -> bool {
         [&self.alerts, &self.receipts, &self.settlements].iter().all(|current| current.load(Ordering::Acquire))
     }
@@ -50,6 +54,7 @@ impl Followed {
         match stream {
             Stream::Alerts => &self.alerts,
             Stream::Receipts => &self.receipts,
+            Stream::Ledger => &self.ledger,
             _ => &self.settlements,
         }
     }
@@ -60,6 +65,7 @@ impl Followed {
         let folded = match stream {
             Stream::Alerts => Alert::decode(payload).map(|alert| board.alert(alert)),
             Stream::Receipts => Receipt::decode(payload).map(|receipt| board.receipt(&receipt)),
+            Stream::Ledger => ScoredWindow::decode(payload).map(|line| board.scored(line)),
             _ => Settlement::decode(payload).map(|settlement| board.settlement(settlement)),
         };
         if let Err(reason) = folded {
@@ -109,7 +115,11 @@ async fn read(bus: &Bus, followed: &Followed, stream: Stream, next: &mut u64) ->
 
 /// Messages of a stream that the board has room for.
 fn kept(stream: Stream) -> u64 {
-    let messages = if stream == Stream::Alerts { ALERTS_MAX } else { OUTCOMES_MAX };
+    let messages = match stream {
+        Stream::Ledger => return LEDGER_LINES,
+        Stream::Alerts => ALERTS_MAX,
+        _ => OUTCOMES_MAX,
+    };
     u64::try_from(messages).unwrap_or(u64::MAX)
 }
 

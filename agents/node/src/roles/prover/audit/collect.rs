@@ -30,7 +30,7 @@ const RETRIES_MAX: u32 = 8;
 
 /// Orders audits of everything in the ledger, until the site stops.
 pub async fn run(site: &Site, model: B32, rules: AuditRules) -> Result<()> {
-    let mut flushes = site.bus.client().subscribe(subject::audit_flush(&model)).await?;
+    let mut flushes = site.bus.listen(&subject::audit_flush(&model)).await?;
     let mut flush_to = 0;
     let mut retries = 0;
     loop {
@@ -51,9 +51,7 @@ pub async fn run(site: &Site, model: B32, rules: AuditRules) -> Result<()> {
 /// Asks whoever collects to order at once what the ledger holds now.
 pub async fn flush(bus: &Bus, model: &B32) -> Result<()> {
     let (_, ledger_to) = bus.stream_state(Stream::Ledger).await?;
-    bus.client().publish(subject::audit_flush(model), ledger_to.to_string().into()).await?;
-    bus.client().flush().await?;
-    Ok(())
+    Ok(bus.announce(&subject::audit_flush(model), ledger_to.to_string().into()).await?)
 }
 
 enum After {
