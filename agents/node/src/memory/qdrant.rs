@@ -42,7 +42,7 @@ pub struct QdrantCases {
 impl QdrantCases {
     /// The cases of a model on the server at `url`. Connects with the first call; nothing but an address that is none
     /// fails here.
-    pub fn at(url: &str, model: &B32) -> Result<Self, QdrantError> {
+    pub fn at(url: &str, model: &B32) -> Result<Self, Box<QdrantError>> {
         let client = Qdrant::from_url(url)
             .timeout(CALL_TIMEOUT)
             .connect_timeout(CALL_TIMEOUT)
