@@ -175,3 +175,57 @@ async fn wait_for_ledger(network: &Network, windows: usize) {
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }
+
+/// One call a minute for the whole ward: what is above it is not called, and stands in the ledger with its reason.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_above_the_wards_limit_is_held_back_and_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let tools = support::tools();
+    let mut network = support::network(&tools, dir.path(), Some(THRESHOLD)).await;
+    let stays = stays::read(&tools.stays(), 6, 4).unwrap();
+    let run = network.run_tag();
+    let mut mandates = BTreeMap::new();
+    for stay in &stays {
+        let patient = replay::pseudonym(stay, &run).unwrap();
+        let mandate = network.enrol(patient.clone()).await.unwrap();
+        mandates.insert(patient, B32::new(mandate.0));
+    }
+    network.mine_by_interval().await.unwrap();
+    let _oracle = Replica::start(&network, dir.path(), Role::Oracle, "a");
+    let mut command = network.replica_command(Role::Sentinel);
+    command.args(["--alerts-per-ward", "1", "--health-addr"]);
+    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    command.arg(address.to_string());
+    let _sentinel = Process::spawn("sentinel", command, Some(&dir.path().join("sentinel.log"))).unwrap();
+
+    let (progress, _watched) = watch::channel(replay::Progress::default());
+    let stop = CancellationToken::new();
+    let replaying = replay::replay(&network.bus, &network.partitioner, &stays, &run, 50_000.0, &progress, &stop);
+    replaying.await.unwrap();
+    let expected = expected_windows(&read_all(&network.bus, Stream::Observations).await, &mandates);
+    wait_for_ledger(&network, expected.len()).await;
+
+    let lines: Vec<ScoredWindow> = decoded(&network.bus, Stream::Ledger).await;
+    let alerts: Vec<Alert> = decoded(&network.bus, Stream::Alerts).await;
+    let of = |outcome: &str| lines.iter().filter(|line| line.outcome == outcome).map(|line| line.window_id);
+    let alerted: BTreeSet<B32> = alerts.iter().map(|alert| alert.window_id).collect();
+    let held_back = of("suppressed_rate_limit").collect::<BTreeSet<_>>();
+    assert!(!held_back.is_empty(), "six patients at the threshold, and one call a minute");
+    assert!(held_back.is_disjoint(&alerted), "what the ledger says was held back was");
+    assert!(of("escalation").all(|window| alerted.contains(&window)), "no escalation is held back");
+    assert_eq!(of("alert").chain(of("escalation")).collect::<BTreeSet<_>>(), alerted);
+    let metrics = metrics(&address.to_string()).await;
+    let counted = format!("hygeia_alerts_suppressed_total{{kind=\"suppressed_ward_limit\"}} {}", held_back.len());
+    assert!(metrics.contains(&counted), "{counted} is not in {metrics}");
+    network.stop().await;
+}
+
+/// What a process shows at its health address.
+async fn metrics(address: &str) -> String {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let mut connection = tokio::net::TcpStream::connect(address).await.unwrap();
+    connection.write_all(b"GET /metrics HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n").await.unwrap();
+    let mut text = String::new();
+    connection.read_to_string(&mut text).await.unwrap();
+    text
+}
