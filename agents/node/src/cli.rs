@@ -525,6 +525,9 @@ pub struct ReplayArgs {
     /// Address of the NATS server whose streams hold the alert.
     #[arg(long, env = "HYGEIA_NATS", default_value = "nats://127.0.0.1:4222")]
     pub nats: String,
+    /// Whose streams they are.
+    #[command(flatten)]
+    pub access: AccessArgs,
     /// Ask this chain (JSON-RPC address) what was approved.
     #[arg(long)]
     pub chain: Option<String>,

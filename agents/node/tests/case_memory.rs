@@ -147,7 +147,7 @@ async fn a_server_learns_no_identity_and_comes_back_empty_without_harm() {
     let told = server.told();
     assert!(told.contains(&first.id.to_string()) && told.contains(&first.mandate.to_string()), "{told}");
     for public in [ALICE.to_hex(), alert(1).to_hex(), "1000".to_owned()] {
-        assert!(!told.contains(&public[..4]), "what stands on chain leads to no case");
+        assert!(!told.contains(&public[..public.len().min(8)]), "what stands on chain leads to no case");
     }
 
     server.wipe();

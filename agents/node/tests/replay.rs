@@ -53,38 +53,52 @@ async fn an_honest_alert_is_reproduced_and_each_forgery_is_found_where_it_is() {
     a_bundle_survives_its_file(&honest).await;
 }
 
+type Forgery = (&'static str, fn(&mut Bundle), Vec<Step>);
+
+fn forgery(what: &'static str, forge: fn(&mut Bundle), steps: &[Step]) -> Forgery {
+    (what, forge, steps.to_vec())
+}
+
 /// What is forged, and the steps that find it.
-fn forgeries() -> Vec<(&'static str, fn(&mut Bundle), Vec<Step>)> {
+fn forgeries() -> Vec<Forgery> {
     use Step::*;
     vec![
-        ("the alert's score", |b| b.alert.score += 1, vec![Ledger, Score, Engines, Receipt]),
-        ("the alert's policy", |b| b.alert.policy = B32::new([1; 32]), vec![Identity, Receipt]),
-        ("the alert's model", |b| b.alert.model = B32::new([1; 32]), vec![Identity, Ledger, Model, Decision, Receipt]),
-        ("the alert's threshold", |b| b.alert.threshold -= 1, vec![Decision]),
-        ("an escalation that was none", |b| b.alert.escalation = true, vec![Decision]),
-        ("the risk", |b| b.alert.probability_ppm = Some(1), vec![Explanation]),
-        ("a contribution", |b| b.alert.contributions[0].points += 1, vec![Explanation]),
-        ("the guard's mark", |b| b.alert.outside_validated_range ^= true, vec![Ledger, Explanation]),
-        ("the window's time", |b| b.window.end += HOUR_S, vec![Identity, Ledger, Observations, Signature, Receipt]),
-        ("the window's salt", |b| b.window.salt = Salt::new([8; 16]), vec![Commitment]),
-        ("the commitment", |b| b.window.commitment = B32::new([1; 32]), vec![Ledger, Commitment, Signature, Receipt]),
-        ("the oracle", |b| b.window.oracle = Address::new([1; 20]), vec![Signature, Receipt]),
-        ("the signature", |b| b.window.signature = Signature::new([1; 65]), vec![Signature, Receipt]),
-        ("the signed contract", |b| b.coordinator = Address::new([1; 20]), vec![Signature]),
-        ("the signed chain", |b| b.chain_id += 1, vec![Signature]),
-        ("the ledger's score", |b| b.line.as_mut().unwrap().score += 1, vec![Ledger]),
-        ("an alert just before, so a cool-down", |b| b.history[0].score = b.alert.score, vec![Decision]),
-        ("the policy's threshold", |b| b.approved.as_mut().unwrap().threshold += 1, vec![Decision]),
-        ("the approved key", |b| b.approved.as_mut().unwrap().verifying_key = B32::new([1; 32]), vec![Key]),
-        ("the approved circuit", |b| b.approved.as_mut().unwrap().circuit = B32::new([1; 32]), vec![Key]),
-        ("the package, by one space", |b| b.package[2].bytes.push(b' '), vec![Model]),
-        ("a file that is none", |b| b.package[0].bytes.truncate(100), vec![Model]),
-        ("the receipt's alert", |b| b.receipt.as_mut().unwrap().alert_id = B32::new([1; 32]), vec![Receipt]),
-        ("the receipt's score", |b| b.receipt.as_mut().unwrap().score += 1, vec![Receipt, Proof]),
-        ("the proof", flip_proof, vec![Proof]),
-        ("the key's file", |b| b.verifying_key.as_mut().unwrap()[200] ^= 1, vec![Proof]),
-        ("a reading taken away", |b| drop(b.observations.as_mut().unwrap().remove(1)), vec![Observations]),
-        ("all readings taken away", |b| b.observations.as_mut().unwrap().clear(), vec![Observations]),
+        forgery("the alert's score", |b| b.alert.score += 1, &[Ledger, Score, Engines, Receipt]),
+        forgery("the alert's policy", |b| b.alert.policy = B32::new([1; 32]), &[Identity, Receipt]),
+        forgery(
+            "the alert's model",
+            |b| b.alert.model = B32::new([1; 32]),
+            &[Identity, Ledger, Model, Decision, Receipt],
+        ),
+        forgery("the alert's threshold", |b| b.alert.threshold -= 1, &[Decision]),
+        forgery("an escalation that was none", |b| b.alert.escalation = true, &[Decision]),
+        forgery("the risk", |b| b.alert.probability_ppm = Some(1), &[Explanation]),
+        forgery("a contribution", |b| b.alert.contributions[0].points += 1, &[Explanation]),
+        forgery("the guard's mark", |b| b.alert.outside_validated_range ^= true, &[Ledger, Explanation]),
+        forgery("the window's time", |b| b.window.end += HOUR_S, &[Identity, Ledger, Observations, Signature, Receipt]),
+        forgery("the window's salt", |b| b.window.salt = Salt::new([8; 16]), &[Commitment]),
+        forgery(
+            "the commitment",
+            |b| b.window.commitment = B32::new([1; 32]),
+            &[Ledger, Commitment, Signature, Receipt],
+        ),
+        forgery("the oracle", |b| b.window.oracle = Address::new([1; 20]), &[Signature, Receipt]),
+        forgery("the signature", |b| b.window.signature = Signature::new([1; 65]), &[Signature, Receipt]),
+        forgery("the signed contract", |b| b.coordinator = Address::new([1; 20]), &[Signature]),
+        forgery("the signed chain", |b| b.chain_id += 1, &[Signature]),
+        forgery("the ledger's score", |b| b.line.as_mut().unwrap().score += 1, &[Ledger]),
+        forgery("an alert just before, so a cool-down", |b| b.history[0].score = b.alert.score, &[Decision]),
+        forgery("the policy's threshold", |b| b.approved.as_mut().unwrap().threshold += 1, &[Decision]),
+        forgery("the approved key", |b| b.approved.as_mut().unwrap().verifying_key = B32::new([1; 32]), &[Key]),
+        forgery("the approved circuit", |b| b.approved.as_mut().unwrap().circuit = B32::new([1; 32]), &[Key]),
+        forgery("the package, by one space", |b| b.package[2].bytes.push(b' '), &[Model]),
+        forgery("a file that is none", |b| b.package[0].bytes.truncate(100), &[Model]),
+        forgery("the receipt's alert", |b| b.receipt.as_mut().unwrap().alert_id = B32::new([1; 32]), &[Receipt]),
+        forgery("the receipt's score", |b| b.receipt.as_mut().unwrap().score += 1, &[Receipt, Proof]),
+        forgery("the proof", flip_proof, &[Proof]),
+        forgery("the key's file", |b| b.verifying_key.as_mut().unwrap()[200] ^= 1, &[Proof]),
+        forgery("a reading taken away", |b| drop(b.observations.as_mut().unwrap().remove(1)), &[Observations]),
+        forgery("all readings taken away", |b| b.observations.as_mut().unwrap().clear(), &[Observations]),
     ]
 }
 

@@ -33,7 +33,7 @@ const OBSERVATIONS_MAX: usize = 700_000;
 /// Everything about the alert whose id begins with `alert`.
 pub(super) async fn gather(alert: &str, args: &ReplayArgs) -> Result<Bundle> {
     let deployment = Deployment::load(&args.deployment)?;
-    let bus = Bus::connect(&args.nats, PATIENCE).await?;
+    let bus = Bus::open(&args.access.settings(&args.nats), PATIENCE).await?;
     let (alert, partition) = find_alert(&bus, alert).await?;
     let lines = lines_of(&bus, &alert, partition).await?;
     let line = lines.iter().find(|line| line.window_id == alert.window_id).cloned();
