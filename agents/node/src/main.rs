@@ -8,7 +8,7 @@ use hygeia_node::cli::money::JournalCommand;
 use hygeia_node::cli::{Cli, Command, Connect, Role};
 use hygeia_node::roles::{Plan, patience, run_roles};
 use hygeia_node::{
-    chain, demo, explain, gov, journal, keys, load, models, reconcile, telemetry, top, verifier, verify,
+    chain, demo, explain, gov, journal, keys, load, models, reconcile, replay, telemetry, top, verifier, verify,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -61,6 +61,7 @@ async fn run(command: Command, stop: CancellationToken) -> anyhow::Result<bool> 
         Command::Load(args) => return load::command(&args, stop).await,
         Command::Verify(args) => return verify::command(&args).await,
         Command::Explain(args) => explain::command(&args).await?,
+        Command::Replay(args) => return replay::command(&args).await,
         Command::Train(args) => models::train(&args)?,
         Command::Evaluate(args) => models::evaluate(&args)?,
         Command::Quantize(args) => return models::quantize(&args),

@@ -11,6 +11,7 @@ mod fhir;
 mod follow;
 mod guard;
 mod ingest;
+mod outcome;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -113,6 +114,7 @@ fn router(gateway: Arc<Gateway>) -> Router {
         .route("/v1/alerts", get(alerts))
         .route("/v1/alerts/{id}", get(alert))
         .route("/v1/alerts/{id}/fhir", get(risk_assessment))
+        .route("/v1/alerts/{id}/outcome", post(outcome::post))
         .fallback(async || answer::reason(StatusCode::NOT_FOUND, "no_such_page"))
         .method_not_allowed_fallback(async || answer::reason(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))

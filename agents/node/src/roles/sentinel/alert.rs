@@ -6,13 +6,12 @@ use anyhow::Result;
 use hygeia_protocol::message::{Alert, AttestedWindow, B32, Message, ProofMode, ProofRequest, ScoredWindow, V1};
 use hygeia_protocol::subject::{self, Stream};
 
-use super::Sentinel;
 use super::scoring::Scored;
 use super::work::{Arrived, SentinelWork};
 use crate::chain::registry::ActivePolicy;
 use crate::clock::now_ms;
 use crate::explain;
-use crate::memory::Embedding;
+use crate::memory::{Embedding, Search};
 use crate::partition::{Effect, Lane, Outbox, Payload};
 use crate::telemetry::schema::events::{Attribute, SpanName};
 use crate::telemetry::trace::{Span, TraceContext, Value, keep_for_alert};
@@ -27,7 +26,7 @@ pub(super) struct AlertTerms<'a> {
 
 /// What an alert is raised with beside its score.
 struct Raising {
-    embedding: Embedding,
+    search: Search,
     context: TraceContext,
 }
 
@@ -55,19 +54,16 @@ impl SentinelWork {
         let context = span.context();
         let embedding = Embedding::of(arrived.model.model.network(), &arrived.window.features)?;
         let request = proof_request(arrived, scored, terms);
-        self.push_alert(arrived, scored, terms, Raising { embedding: embedding.clone(), context }, outbox);
-        let memory = self.sentinel.memories.of(&arrived.model.hash)?;
-        let (alert_id, score) = (request.alert_id, scored.score);
+        // The search begins here and runs while the alert waits for its turn.
+        let search = self.sentinel.companions.of(&arrived.model.hash)?.memory.search(embedding);
+        self.push_alert(arrived, scored, terms, Raising { search, context }, outbox);
         let effect = Effect {
             lane: Lane::of(arrived.window.mandate),
             stream: Stream::ProofRequests,
             subject: subject::PROVE_REQUEST.to_owned(),
             message_id: request.message_id(),
             payload: Payload::Ready(request.encode()),
-            noted: Some(Box::new(move || {
-                memory.remember(&alert_id, embedding, score);
-                span.end();
-            })),
+            noted: Some(Box::new(move || span.end())),
             trace: Some(context),
         };
         outbox.push(arrived.sequence, effect);
@@ -82,7 +78,7 @@ impl SentinelWork {
         raising: Raising,
         outbox: &mut Outbox,
     ) {
-        let Raising { embedding, context } = raising;
+        let Raising { search, context } = raising;
         let observed_at_ms = arrived.window.observed_at_ms;
         let alert = bare_alert(arrived, scored, terms, &self.sentinel.ward);
         let (alert_id, kind) = (alert.alert_id, if terms.escalation { "escalation" } else { "new" });
@@ -92,7 +88,7 @@ impl SentinelWork {
             stream: Stream::Alerts,
             subject: subject::alert(self.partition),
             message_id: alert.message_id(),
-            payload: Payload::Later(Box::pin(explained(self.sentinel.clone(), arrived.clone(), alert, embedding))),
+            payload: Payload::Later(Box::pin(explained(arrived.clone(), alert, search))),
             noted: Some(Box::new(move || {
                 metrics.count(Counter::AlertsRaised, kind);
                 metrics.took_since_ms(Histogram::AlertLatency, observed_at_ms, now_ms());
@@ -132,16 +128,12 @@ impl SentinelWork {
     }
 }
 
-/// Completes an alert when its turn has come: what moved the score, and the nearest earlier cases within their budget.
-async fn explained(
-    sentinel: Arc<Sentinel>,
-    arrived: Arc<Arrived>,
-    alert: Alert,
-    embedding: Embedding,
-) -> Result<Vec<u8>> {
-    let similar = sentinel.memories.of(&arrived.model.hash)?.nearest(&embedding).await;
+/// Completes an alert when its turn has come: what moved the score, and the nearest earlier cases, whose search has run
+/// since the score was known.
+async fn explained(arrived: Arc<Arrived>, alert: Alert, search: Search) -> Result<Vec<u8>> {
     let window = &arrived.window;
     let contributions = explain::contributions(&arrived.model.model, &window.clinical, &window.features)?;
+    let similar = search.cases().await;
     Ok(Alert { raised_at_ms: now_ms(), contributions, similar, ..alert }.encode())
 }
 

@@ -126,7 +126,7 @@ impl SentinelWork {
             match scored {
                 Ok(scored) => {
                     if !outbox.is_silent() {
-                        self.note_scored(scored);
+                        self.note_scored(&arrived, scored)?;
                     }
                     self.decide(arrived, scored, outbox)?;
                 }
@@ -161,13 +161,16 @@ impl SentinelWork {
         Ok(())
     }
 
-    fn note_scored(&self, scored: Scored) {
+    fn note_scored(&self, arrived: &Arrived, scored: Scored) -> Result<()> {
+        let companion = self.sentinel.companions.of(&arrived.model.hash)?;
+        companion.drift.observe(&arrived.window.features, scored.score);
         let metrics = &self.sentinel.site.metrics;
         metrics.count(Counter::WindowsScored, "");
         metrics.saw(Moment::Window);
         if scored.outside_validated_range {
             metrics.count(Counter::WindowsOutsideRange, "");
         }
+        Ok(())
     }
 
     fn note_left(&self, why: &'static str) {

@@ -113,6 +113,7 @@ const STREAMS: Option<Label> = kind(&[
     "HYGEIA_DEAD",
     "HYGEIA_JOURNAL",
     "HYGEIA_SHADOW",
+    "HYGEIA_OUTCOME",
 ]);
 
 const fn kind(values: &'static [&'static str]) -> Option<Label> {
@@ -203,6 +204,10 @@ metrics! {
         (kind(&["mandate_unknown", "unconfirmed", "model_not_ready", "no_consent", "not_live", "other_schema",
             "no_room_to_wait"])) [Sentinel] (&[])
         "Windows left unscored, by reason"
+    CaseWritesFailed "hygeia_case_writes_failed_total" "attempts" (kind(&["away", "refused", "deletion"])) [Sentinel] (&[])
+        "Attempts at writing to the store of cases that failed; what failed is tried again"
+    CaseMandatesForgotten "hygeia_case_mandates_forgotten_total" "mandates" (None) [Sentinel] (&[])
+        "Revoked mandates whose cases were deleted"
     ShadowDropped "hygeia_shadow_dropped_total" "windows" (None) [Sentinel] (&[])
         "Windows that a model in shadow mode did not score because it had fallen behind"
     TriggersGivenUp "hygeia_triggers_given_up_total" "triggers" (None) [Steward] (&[])
