@@ -6,10 +6,12 @@
 
 pub mod arguments;
 pub mod chain;
+pub mod load;
 pub mod measure;
 pub mod models;
 pub mod process;
 pub mod record;
+pub mod trend;
 pub mod worker;
 
 pub use arguments::Arguments;

@@ -8,7 +8,11 @@ use crate::workspace::{TOOLS_VARIABLE, Workspace};
 use crate::{demo, process, setup};
 
 /// Suites whose peers are among the tools.
-const WITH_TOOLS: [&str; 4] = ["*", "serving", "zkml", "provers"];
+const WITH_TOOLS: [&str; 6] = ["*", "serving", "zkml", "provers", "throughput", "soak"];
+/// Suites that start the roles as processes.
+const WITH_PROGRAM: [&str; 2] = ["throughput", "soak"];
+/// Where they find the binary.
+const PROGRAM_VARIABLE: &str = "HYGEIA_PROGRAM";
 /// Where the suite of provers finds the program of the peers.
 const PEERS_VARIABLE: &str = "HYGEIA_PROVER_PEERS";
 
@@ -30,6 +34,9 @@ pub fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
         // candle is measured on one core.
         cargo.env("RAYON_NUM_THREADS", "1");
     }
+    if WITH_PROGRAM.contains(&suite) {
+        cargo.env(PROGRAM_VARIABLE, build_program(workspace)?);
+    }
     if ["*", "provers"].contains(&suite) {
         cargo.env(PEERS_VARIABLE, build_peers(workspace)?);
     }
@@ -37,6 +44,13 @@ pub fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
         cargo.arg("--").args(rest);
     }
     process::run(&mut cargo)
+}
+
+/// Builds the binary as the suites are built, so that both share the compiled dependencies.
+fn build_program(workspace: &Workspace) -> Result<PathBuf> {
+    let mut cargo = workspace.cargo();
+    cargo.args(["build", "--workspace", "--bin", "hygeia"]);
+    demo::built(cargo, "hygeia")
 }
 
 /// Builds the provers that are measured beside ours. They are a workspace of their own, for nothing else needs what they need.

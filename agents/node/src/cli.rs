@@ -3,16 +3,20 @@
 pub mod broker;
 pub mod device;
 pub mod gov;
+pub mod load;
 pub mod money;
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use broker::{AccessArgs, BrokerArgs, ReplicaArgs};
 use device::{ProofDevice, ScoringDevice};
+
+use crate::shadow::ShadowSettings;
 
 /// Agents that watch patients' streams, alert at once, prove every score and trigger approved care.
 #[derive(Debug, Parser)]
@@ -78,6 +82,23 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// The whole way of a datum on this machine: real stays, a real broker, a real chain, a governance vote, proofs.
     Demo(DemoArgs),
+    /// Load a running network with a simulated ward: any number of patients, any rate, faults included.
+    ///
+    /// The patients are enrolled first, each with a mandate on the chain. Then their monitors and laboratories publish, with
+    /// the rhythm of day and night, deteriorations, gaps, stuck and mad sensors, repetitions and delays; what must become a
+    /// dead letter is counted. The pace does not change when the system is slow. It fails when it could not keep the pace, or
+    /// when the broker did not confirm everything.
+    ///
+    /// Examples, against the network that `hygeia demo --keep` leaves running:
+    ///
+    ///   hygeia load --patients 100 --rate 50 --nats $NATS --chain $CHAIN --deployment deployment.json \
+    ///     --network-key-file network.key --signer-key-file steward.key
+    ///
+    ///   hygeia load --patients 10000 --rate 20000 --speed 60 --seconds 120 … # a day of each in 24 minutes
+    ///
+    ///   hygeia load --rate 1000 --ramp-to 50000 --speed 60 --seconds 120 …   # how much it can take
+    #[command(verbatim_doc_comment)]
+    Load(Box<load::LoadArgs>),
     /// Check a receipt: offline with its verifying key, and against a chain when one is given.
     Verify(VerifyArgs),
     /// Tell a clinician what moved a score, under which policy, with which model, proof and transaction.
@@ -242,9 +263,16 @@ pub struct Connect {
     /// Number of partitions the network's patients are spread over; the same for every role.
     #[arg(long, env = "HYGEIA_PARTITIONS", default_value = "16")]
     pub partitions: std::num::NonZeroU16,
-    /// Model package directory, for sentinel and prover; the shipped model when absent. It must be approved on chain.
+    /// Model package directory: one more place where an approved model is found, beside the shipped one and those that
+    /// `hygeia gov publish-model` published. It must be approved on chain.
     #[arg(long, env = "HYGEIA_MODEL")]
     pub model: Option<PathBuf>,
+    /// Folder where published models are kept once they were fetched.
+    #[arg(long, env = "HYGEIA_MODEL_CACHE")]
+    pub model_cache: Option<PathBuf>,
+    /// Blocks on top of an approval before it counts. A suspension or a revocation counts as soon as it is seen.
+    #[arg(long, env = "HYGEIA_GOVERNANCE_CONFIRMATIONS", default_value_t = crate::chain::registry::CONFIRMATIONS)]
+    pub governance_confirmations: u64,
     /// File with the network's secret (32 bytes, hex), for oracle and gateway: partitions and enrolment records are keyed
     /// by it. The compute side never sees it.
     #[arg(long, env = "HYGEIA_NETWORK_KEY_FILE")]
@@ -278,10 +306,31 @@ pub struct SentinelArgs {
     /// Alerts that one care policy may raise in a minute.
     #[arg(long, env = "HYGEIA_ALERTS_PER_POLICY", default_value = "600")]
     pub alerts_per_policy: NonZeroU32,
+    /// A candidate to score the same windows beside the approved model: the content hash of a published package (hex), or the
+    /// folder of one. It never alerts; what would have been different is published for those who will vote.
+    #[arg(long, env = "HYGEIA_SHADOW")]
+    pub shadow: Option<String>,
+    /// Score from which the candidate would call; that of its card for the ward's alert budget when absent.
+    #[arg(long, env = "HYGEIA_SHADOW_THRESHOLD", requires = "shadow", allow_negative_numbers = true)]
+    pub shadow_threshold: Option<i64>,
+    /// Seconds between two published comparisons; the last one comes when the sentinel ends.
+    #[arg(long, env = "HYGEIA_SHADOW_EVERY_S", default_value = "3600")]
+    pub shadow_every_s: NonZeroU32,
     /// Where windows are scored: `cpu`, or `cuda`, `cuda:0`, `cuda:1`… in a binary that `cargo xtask cuda` built. The scores are
     /// the same.
     #[arg(long, env = "HYGEIA_SCORING_DEVICE", default_value = "cpu", value_parser = device::scoring_device)]
     pub scoring_device: ScoringDevice,
+}
+
+impl SentinelArgs {
+    /// What runs beside the approved models, if anything does.
+    pub fn shadow(&self) -> Option<ShadowSettings> {
+        Some(ShadowSettings {
+            candidate: self.shadow.clone()?,
+            threshold: self.shadow_threshold,
+            every: Duration::from_secs(u64::from(self.shadow_every_s.get())),
+        })
+    }
 }
 
 /// What the circuits and their keys are made for and from.

@@ -7,7 +7,7 @@ use hygeia_node::bus::Bus;
 use hygeia_node::cli::money::JournalCommand;
 use hygeia_node::cli::{Cli, Command, Connect, Role};
 use hygeia_node::roles::{Plan, patience, run_roles};
-use hygeia_node::{chain, demo, explain, gov, journal, keys, models, reconcile, telemetry, verifier, verify};
+use hygeia_node::{chain, demo, explain, gov, journal, keys, load, models, reconcile, telemetry, verifier, verify};
 use tokio_util::sync::CancellationToken;
 
 #[tokio::main]
@@ -56,6 +56,7 @@ async fn run(command: Command, stop: CancellationToken) -> anyhow::Result<bool> 
             run_roles(args.roles, args.connect, plan, stop).await?;
         }
         Command::Demo(args) => return demo::run(&args, stop).await,
+        Command::Load(args) => return load::command(&args, stop).await,
         Command::Verify(args) => return verify::command(&args).await,
         Command::Explain(args) => explain::command(&args).await?,
         Command::Train(args) => models::train(&args)?,

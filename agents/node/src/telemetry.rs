@@ -52,6 +52,14 @@ pub enum Counter {
     TriggersAccepted,
     /// Receipts the chain refused; label: the contract's error.
     TriggersRefused,
+    /// Times a message was refused because another owns the partition by now; label: the role.
+    PartitionFenced,
+    /// Messages read again to rebuild a partition's state; label: the role.
+    ReplayedEntries,
+    /// Windows left unscored; label: why.
+    WindowsLeft,
+    /// Windows that a candidate in shadow mode did not come to.
+    ShadowDropped,
     /// Triggers given up: their time was over.
     TriggersGivenUp,
     /// Attempts at an alert's proof that failed and are made again; label: the error's variant.
@@ -64,10 +72,6 @@ pub enum Counter {
     ReconcilerRepairs,
     /// Runs of the reconciler; label: `agrees`, `differs` or `failed`.
     ReconcilerRuns,
-    /// Times a message was refused because another owns the partition by now; label: the role.
-    PartitionFenced,
-    /// Messages read again to rebuild a partition's state; label: the role.
-    ReplayedEntries,
 }
 
 impl Counter {
@@ -97,6 +101,8 @@ impl Counter {
             Self::AuditsPutAside => ("hygeia_audits_put_aside_total", "Audits given up, by last error"),
             Self::TriggersAccepted => ("hygeia_triggers_accepted_total", "Care triggers accepted by the chain"),
             Self::PartitionFenced => ("hygeia_partition_fenced_total", "Partitions lost to a newer owner, by role"),
+            Self::WindowsLeft => ("hygeia_windows_left_total", "Windows left unscored, by reason"),
+            Self::ShadowDropped => ("hygeia_shadow_dropped_total", "Windows that a candidate did not come to"),
             Self::ReplayedEntries => ("hygeia_replayed_entries_total", "Messages read again to rebuild state, by role"),
             Self::TriggersRefused => ("hygeia_triggers_refused_total", "Receipts refused by the chain, by error"),
             Self::TriggersGivenUp => ("hygeia_triggers_given_up_total", "Triggers given up when their time was over"),
@@ -116,6 +122,14 @@ pub enum Gauge {
     AuditWindowsWaiting,
     /// Closed audit batches that no prover has taken up yet.
     AuditBatchesWaiting,
+    /// Partitions that this process owns; label: the role.
+    PartitionsOwned,
+    /// Messages of a partition on their way to the broker; label: the role.
+    OutboxInFlight,
+    /// Size of the last snapshot of a partition; label: the role.
+    SnapshotBytes,
+    /// Approved models that are ready; label: the role.
+    ModelsLive,
     /// Receipts that this steward brings to the chain now.
     StewardInFlight,
     /// Receipts that no steward has taken up yet.
@@ -124,12 +138,6 @@ pub enum Gauge {
     TransactionsHeldBack,
     /// What the last run of the reconciler found and nobody has set right.
     ReconcilerOpen,
-    /// Partitions that this process owns; label: the role.
-    PartitionsOwned,
-    /// Messages of a partition on their way to the broker; label: the role.
-    OutboxInFlight,
-    /// Size of the last snapshot of a partition; label: the role.
-    SnapshotBytes,
 }
 
 impl Gauge {
@@ -137,13 +145,14 @@ impl Gauge {
         match self {
             Self::AuditWindowsWaiting => ("hygeia_audit_windows_waiting", "Scored windows in an open audit batch"),
             Self::AuditBatchesWaiting => ("hygeia_audit_batches_waiting", "Closed audit batches nobody proves yet"),
+            Self::PartitionsOwned => ("hygeia_partitions_owned", "Partitions this process owns, by role"),
+            Self::OutboxInFlight => ("hygeia_outbox_in_flight", "Messages on their way to the broker, by role"),
+            Self::SnapshotBytes => ("hygeia_snapshot_bytes", "Size of a partition's last snapshot, by role"),
+            Self::ModelsLive => ("hygeia_models_live", "Approved models that are ready, by role"),
             Self::StewardInFlight => ("hygeia_steward_in_flight", "Receipts on their way to the chain"),
             Self::ReceiptsWaiting => ("hygeia_receipts_waiting", "Receipts that no steward has taken up yet"),
             Self::TransactionsHeldBack => ("hygeia_transactions_held_back", "Transactions beyond their payer's limit"),
             Self::ReconcilerOpen => ("hygeia_reconciler_open", "Findings of the last run that are left to people"),
-            Self::PartitionsOwned => ("hygeia_partitions_owned", "Partitions this process owns, by role"),
-            Self::OutboxInFlight => ("hygeia_outbox_in_flight", "Messages on their way to the broker, by role"),
-            Self::SnapshotBytes => ("hygeia_snapshot_bytes", "Size of a partition's last snapshot, by role"),
         }
     }
 }

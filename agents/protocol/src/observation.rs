@@ -196,7 +196,13 @@ impl Observation {
     /// so the broker drops exact copies only and the window judges the rest.
     #[must_use]
     pub fn message_id(&self) -> String {
-        Digest::new("hygeia/observation/v1").field(&self.encode()).finish().to_hex()
+        Self::message_id_of(&self.encode())
+    }
+
+    /// The same of a message that is encoded already, or that is none: whoever publishes needs not encode it again.
+    #[must_use]
+    pub fn message_id_of(encoded: &[u8]) -> String {
+        Digest::new("hygeia/observation/v1").field(encoded).finish().to_hex()
     }
 
     /// Whose measurement it is.

@@ -56,6 +56,8 @@ pub enum Stream {
     Audits,
     /// What was refused, without its content.
     DeadLetters,
+    /// Candidates compared with approved models.
+    Shadow,
     /// What led to money, in chains of hashes.
     Journal,
 }
@@ -96,7 +98,7 @@ impl fmt::Display for Partition {
 
 impl Stream {
     /// Every stream.
-    pub const ALL: [Stream; 11] = [
+    pub const ALL: [Stream; 12] = [
         Stream::Observations,
         Stream::Windows,
         Stream::Alerts,
@@ -107,6 +109,7 @@ impl Stream {
         Stream::AuditOrders,
         Stream::Audits,
         Stream::DeadLetters,
+        Stream::Shadow,
         Stream::Journal,
     ];
 
@@ -124,6 +127,7 @@ impl Stream {
             Stream::AuditOrders => "HYGEIA_AUDIT_ORDER",
             Stream::Audits => "HYGEIA_AUDIT",
             Stream::DeadLetters => "HYGEIA_DEAD",
+            Stream::Shadow => "HYGEIA_SHADOW",
             Stream::Journal => "HYGEIA_JOURNAL",
         }
     }
@@ -142,6 +146,7 @@ impl Stream {
             Stream::AuditOrders => "audit-order.v1.*",
             Stream::Audits => "audit.v1.*.*",
             Stream::DeadLetters => "dead.v1.*",
+            Stream::Shadow => "shadow.v1.*",
             Stream::Journal => "journal.v1.*",
         }
     }
@@ -215,10 +220,10 @@ pub fn dead_letter(reason: &'static str) -> String {
     format!("dead.v1.{reason}")
 }
 
-/// Where the entries of this chain of the journal go. The chain is named after the role that writes it.
+/// Where comparisons of this candidate with approved models go.
 #[must_use]
-pub fn journal(chain: &'static str) -> String {
-    format!("journal.v1.{chain}")
+pub fn shadow(candidate: &B32) -> String {
+    format!("shadow.v1.{}", candidate.to_hex())
 }
 
 /// Where the marks of this partition's owners go, in a stream that is fenced.
@@ -226,6 +231,12 @@ pub fn journal(chain: &'static str) -> String {
 pub fn fence(stream: Stream, partition: Partition) -> Option<String> {
     let filter = stream.fence_filter()?;
     Some(format!("{}{partition}", filter.strip_suffix('*')?))
+}
+
+/// Where the entries of this chain of the journal go. The chain is named after the role that writes it.
+#[must_use]
+pub fn journal(chain: &'static str) -> String {
+    format!("journal.v1.{chain}")
 }
 
 /// The partition that a subject of one of the four partitioned streams names.

@@ -5,6 +5,7 @@ mod bucket;
 mod fence;
 mod lookup;
 mod names;
+mod objects;
 mod queue;
 mod reader;
 mod safety;
@@ -26,6 +27,7 @@ pub use bucket::{Bucket, Record, Watch};
 pub use fence::{Fence, Stored};
 pub use lookup::Lookup;
 pub use names::{Names, NetworkName, NetworkNameError};
+pub use objects::{Found, Objects};
 pub use reader::{Entry, OrderedReader};
 pub use safety::{SyncMode, sync_mode};
 pub use settings::{BusSettings, Login};
@@ -89,6 +91,17 @@ pub enum BusError {
     /// A key-value bucket could not be opened or used.
     #[error("key-value bucket {bucket}: {operation} failed")]
     KeyValue {
+        /// The bucket's name.
+        bucket: String,
+        /// What was tried.
+        operation: &'static str,
+        /// JetStream's answer.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A bucket of objects could not be opened or used.
+    #[error("object bucket {bucket}: {operation} failed")]
+    Objects {
         /// The bucket's name.
         bucket: String,
         /// What was tried.

@@ -9,7 +9,8 @@ use super::{Bus, BusError};
 impl Bus {
     /// How far the workers of the queue `durable` have come in a stream; nowhere where there never was one.
     pub async fn queue_state(&self, name: Stream, durable: &str) -> Result<QueueState, BusError> {
-        match self.stream(name).await?.consumer_info(durable).await {
+        let stream = self.stream(name).await?;
+        match stream.consumer_info(durable).await {
             Ok(info) => {
                 Ok(QueueState { done_to: info.ack_floor.stream_sequence, given_to: info.delivered.stream_sequence })
             }

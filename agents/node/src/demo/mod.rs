@@ -63,9 +63,11 @@ pub async fn run(args: &DemoArgs, stop: CancellationToken) -> Result<bool> {
         keys_dir: args.tools.join("keys"),
         qdrant: args.qdrant.clone(),
         threshold: None,
+        cool_down_s: None,
         engine: proved_by(args),
         prover_arguments: Vec::new(),
         audit_windows: is_audited(args).then_some(AUDIT_WINDOWS),
+        broker: None,
     };
     let mut say = step;
     let founding = Network::found(setup, &mut say);

@@ -132,7 +132,7 @@ impl Observed {
                     self.audits += 1;
                 }
             }
-            Stream::Observations | Stream::ProofRequests | Stream::AuditOrders | Stream::Journal => {}
+            Stream::Observations | Stream::ProofRequests | Stream::AuditOrders | Stream::Shadow | Stream::Journal => {}
         }
     }
 }

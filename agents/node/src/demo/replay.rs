@@ -33,9 +33,12 @@ pub struct Progress {
     pub stay_s: u64,
 }
 
-struct Event {
-    at_s: u64,
-    observation: Observation,
+/// An observation and when it became known.
+pub struct Event {
+    /// Seconds since the epoch.
+    pub at_s: u64,
+    /// What is published then.
+    pub observation: Observation,
 }
 
 /// The pseudonym a stay is replayed under.
@@ -104,7 +107,7 @@ where
 }
 
 /// All observations by time, shifted so that the last is now; and how many measurements were left out.
-fn schedule(stays: &[Stay], run: &str) -> Result<(Vec<Event>, u64)> {
+pub fn schedule(stays: &[Stay], run: &str) -> Result<(Vec<Event>, u64)> {
     let longest_s = stays.iter().map(Stay::length_s).max().unwrap_or(0);
     let begin_s = now_s().saturating_sub(longest_s);
     let mut events = Vec::new();

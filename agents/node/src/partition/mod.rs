@@ -47,6 +47,22 @@ pub trait Work: Send + 'static {
     /// Takes inputs in, in order. What follows goes to the outbox, under its input's place. The same inputs after the same
     /// state lead to the same effects, as far as their identities go.
     fn handle(&mut self, inputs: Vec<Entry>, outbox: &mut Outbox) -> impl Future<Output = Result<()>> + Send;
+
+    /// Whether inputs are put by: taken in, kept in the state, and still to lead to something.
+    fn has_put_by(&self) -> bool {
+        false
+    }
+
+    /// Returns when something else than an input calls for work on inputs that were put by. Nothing is lost when it is
+    /// dropped.
+    fn woken(&mut self) -> impl Future<Output = ()> + Send {
+        std::future::pending()
+    }
+
+    /// Goes on with what was put by. It stands in the snapshot until then, so its effects may come late.
+    fn resume(&mut self, _outbox: &mut Outbox) -> impl Future<Output = Result<()>> + Send {
+        std::future::ready(Ok(()))
+    }
 }
 
 /// A role whose work is spread over partitions.

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::bus::{Bus, SyncMode, sync_mode};
 use crate::chain::{Chain, Deployment};
 use crate::cli::{Connect, GatewayArgs, OracleArgs, ProverArgs, Role, SentinelArgs, StewardArgs};
+use crate::models::host::RoleMetrics;
 use crate::partition::Replica;
 use crate::telemetry::{self, Metrics};
 
@@ -66,6 +67,11 @@ impl Site {
             metrics: self.metrics.clone(),
             stop: self.stop.clone(),
         }
+    }
+
+    /// Where a role counts what it has ready.
+    pub fn metrics_of(&self, role: &'static str) -> RoleMetrics {
+        RoleMetrics { metrics: self.metrics.clone(), role }
     }
 
     /// A connection to the chain, sending as `signer` when given.

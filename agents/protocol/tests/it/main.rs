@@ -9,6 +9,8 @@ mod lease;
 mod message;
 mod observation;
 mod reconcile;
+mod registry;
+mod shadow;
 mod subject;
 mod submission;
 mod triage;

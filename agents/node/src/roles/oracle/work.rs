@@ -67,7 +67,10 @@ impl OracleWork {
             return Ok(());
         }
         let window = match self.consented(patient).await? {
-            Ok(enrolment) => self.oracle.window(&enrolment, &snapshot, entry.stored_at_ms, outbox)?,
+            Ok(enrolment) => match self.oracle.schemas.of(&enrolment.mandate).await {
+                Ok(schema) => self.oracle.window(&enrolment, &schema, &snapshot, entry.stored_at_ms, outbox)?,
+                Err(why) => Err(why),
+            },
             Err(why) => Err(why),
         };
         match window {
@@ -95,11 +98,20 @@ impl OracleWork {
     /// The patient's enrolment under a mandate that lets this oracle attest; else why there is none.
     async fn consented(&mut self, patient: &PatientId) -> Result<Result<Enrolment, &'static str>> {
         let may_attest = |enrolment: &Enrolment| self.oracle.may_attest(enrolment);
-        if let Some(known) = self.patients.enrolment(patient).filter(may_attest) {
-            return Ok(Ok(known));
+        let known = self.patients.enrolment(patient).filter(may_attest);
+        let has_changed = self.oracle.changes.take(patient);
+        if let (Some(known), false) = (&known, has_changed) {
+            return Ok(Ok(known.clone()));
         }
         // Enrolled since, enrolled anew under another mandate, or forgotten: the record decides.
         let found = self.oracle.enrolments.find(patient).await?;
+        if let (Some(known), Some(found)) = (known, &found)
+            && !self.oracle.may_attest(found)
+        {
+            // The new consent is in a block that was not seen here yet. Until it is, the old one holds.
+            self.oracle.changes.put_back(patient);
+            return Ok(Ok(known));
+        }
         self.patients.enrol(patient, found.clone());
         Ok(match found {
             None => Err("not_enrolled"),

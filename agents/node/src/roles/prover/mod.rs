@@ -10,28 +10,36 @@ pub mod audit;
 pub mod lanes;
 pub mod memory;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use hygeia_protocol::message::ProofRequest;
+use hygeia_protocol::registry::Model;
 use hygeia_zkml::engine::{self, Engine};
 use thiserror::Error;
 use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 
 use self::alert::AlertProofs;
 use self::audit::{Audits, OpenAlerts};
 use self::lanes::{Lanes, PROOF_WITHIN, TURN_WITHIN};
-use super::Site;
-use super::sentinel::wait_for_approval;
+use super::{Site, patience};
+use crate::bus::Job;
 use crate::chain::registry::{ProofSystem, Registries};
 use crate::cli::ProverArgs;
-use crate::engines::Engines;
+use crate::engines::ApprovedEngine;
 use crate::journal::{self, Journal};
 use crate::keys::{self, KeySettings};
 use crate::models;
+use crate::models::host::Host;
+use crate::models::store::ModelStore;
 
 /// Name of the queue all provers share.
 const QUEUE: &str = "prover";
+/// Pause before a request comes again whose model's engine is not open yet.
+const ENGINE_PAUSE: Duration = Duration::from_secs(2);
 
 /// Alerts in hand at a time: one for each of two engines, and one more to be turned away where an engine is stuck. Any
 /// beyond these are another prover's.
@@ -99,12 +107,10 @@ impl ProveError {
 
 /// Runs the prover until the site stops.
 pub async fn run(site: Site, args: ProverArgs) -> Result<()> {
-    let model = models::load(site.connect.model.as_deref())?;
     let chain = site.chain(None).await?;
     keys::allow_on(chain.chain_id, args.circuit.srs.is_none())?;
     let chain_id = chain.chain_id;
-    let registries = Registries::watch(chain, site.deployment.clone(), site.stop.clone()).await?;
-    wait_for_approval(&site, &registries, model.hash()).await?;
+    let (registries, store) = models::follow(&site, chain).await?;
 
     tracing::info!(keys = %args.keys_dir.display(), "opening the proving keys (made when absent)");
     let settings = KeySettings {
@@ -113,14 +119,9 @@ pub async fn run(site: Site, args: ProverArgs) -> Result<()> {
         circuit: args.circuit.clone(),
         placement: args.placement()?,
     };
-    let approved = registries.models_of(model.hash());
-    let engines = Engines::open(&model, &approved, &settings, &args.ezkl, chain_id).await?;
+    let engines = engines(&site, &registries, store, &args, &settings, chain_id);
+    engines.first_ready(patience(&site.connect)).await?;
     let alerts = OpenAlerts::default();
-    let is_audited = approved.iter().any(|approved| approved.proof_system == ProofSystem::Native);
-    let audits = match !args.no_audit && is_audited {
-        true => Some(Audits::new(site.clone(), model.clone(), &args, settings)?),
-        false => None,
-    };
     let proofs = AlertProofs {
         bus: site.bus.clone(),
         journal: Journal::open(&site.bus, journal::PROVER, site.metrics.clone()).await?,
@@ -128,22 +129,70 @@ pub async fn run(site: Site, args: ProverArgs) -> Result<()> {
         lanes: Lanes::new(PROOF_WITHIN, TURN_WITHIN),
         rules: alert::retry_rules(args.proof_retry_s),
     };
-    let prover = Prover { engines, model_hash: model.hash(), registries, site, alerts: alerts.clone(), proofs };
+    let prover = Prover { engines: engines.clone(), registries, site: site.clone(), alerts: alerts.clone(), proofs };
     let prover = Arc::new(prover);
     let auditing = async {
-        match audits {
-            Some(audits) => audits.run(alerts).await,
-            None => Ok(()),
+        match args.no_audit {
+            true => Ok(()),
+            false => audit_each(&site, &engines, &args, &settings, alerts).await,
         }
     };
     tokio::try_join!(prover.work(), auditing)?;
     Ok(())
 }
 
+/// Engines of all approved models, opened in the background as approvals come.
+fn engines(
+    site: &Site,
+    registries: &Registries,
+    store: ModelStore,
+    args: &ProverArgs,
+    settings: &KeySettings,
+    chain_id: u64,
+) -> Host<ApprovedEngine> {
+    let (settings, ezkl) = (settings.clone(), args.ezkl.clone());
+    let open = move |model: Model, package| {
+        let (settings, ezkl) = (settings.clone(), ezkl.clone());
+        async move { ApprovedEngine::open((&model).into(), package, &settings, &ezkl, chain_id).await }
+    };
+    Host::start(registries.clone(), store, open, site.metrics_of(QUEUE), site.stop.clone())
+}
+
+/// Audits every model of this project's own proof system, each from when its engine is ready. What a model scored before
+/// it was suspended is still to be proved, so its audits go on.
+async fn audit_each(
+    site: &Site,
+    engines: &Host<ApprovedEngine>,
+    args: &ProverArgs,
+    settings: &KeySettings,
+    alerts: OpenAlerts,
+) -> Result<()> {
+    let mut tables = engines.changes();
+    let mut audited = BTreeSet::new();
+    let mut running = JoinSet::new();
+    loop {
+        let table = tables.borrow_and_update().clone();
+        for (_, ready) in table.iter().filter(|(_, ready)| ready.model.proof_system == ProofSystem::Native) {
+            if audited.insert(ready.model.package) {
+                let audits = Audits::new(site.clone(), ready.package.clone(), args, settings.clone())?;
+                running.spawn(audits.run(alerts.clone()));
+            }
+        }
+        tokio::select! {
+            () = site.stop.cancelled() => break,
+            changed = tables.changed() => if changed.is_err() { break },
+            Some(ended) = running.join_next() => ended??,
+        }
+    }
+    while let Some(ended) = running.join_next().await {
+        ended??;
+    }
+    Ok(())
+}
+
 struct Prover {
     site: Site,
-    engines: Engines,
-    model_hash: [u8; 32],
+    engines: Host<ApprovedEngine>,
     registries: Registries,
     alerts: OpenAlerts,
     proofs: AlertProofs,
@@ -161,11 +210,10 @@ impl Prover {
             tokio::spawn(async move {
                 let alert = request.alert_id;
                 let _open = prover.alerts.begin();
-                let engine = prover.engine_for(&request);
                 // The end of the process does not wait for a proof; without an acknowledgement the request comes again.
                 let handled = tokio::select! {
                     () = prover.site.stop.cancelled() => Ok(()),
-                    handled = prover.proofs.handle(request, job, engine) => handled,
+                    handled = prover.handle(request, job) => handled,
                 };
                 if let Err(reason) = handled {
                     tracing::error!(%alert, reason = format!("{reason:#}"), "a proof request is left for later");
@@ -175,13 +223,19 @@ impl Prover {
         }
     }
 
-    /// The engine of the proof system that the policy's model is approved under.
-    fn engine_for(&self, request: &ProofRequest) -> Result<Arc<dyn Engine>, ProveError> {
-        if request.model.as_bytes() != &self.model_hash {
-            return Err(ProveError::OtherModel);
+    async fn handle(&self, request: ProofRequest, job: Job) -> Result<()> {
+        match self.engine_for(&request).transpose() {
+            Some(engine) => self.proofs.handle(request, job, engine).await,
+            // Approved, and its keys are being opened.
+            None => Ok(job.later(ENGINE_PAUSE).await?),
         }
-        let policies = self.registries.policies_of(self.model_hash);
-        let policy = policies.iter().find(|policy| policy.id == request.policy).ok_or(ProveError::OtherModel)?;
-        self.engines.of(&policy.model_id).ok_or(ProveError::OtherModel)
+    }
+
+    /// The engine of the proof system that the policy's model is approved under; nothing while it is being opened.
+    fn engine_for(&self, request: &ProofRequest) -> Result<Option<Arc<dyn Engine>>, ProveError> {
+        let view = self.registries.view();
+        let policy = view.policy(&request.policy).filter(|policy| policy.is_live);
+        let policy = policy.filter(|policy| policy.model.package == request.model).ok_or(ProveError::OtherModel)?;
+        Ok(self.engines.table().get(&policy.model.id).map(|ready| ready.engine.clone()))
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Result;
-use hygeia_protocol::message::{Alert, Message, ProofMode, ProofRequest, ScoredWindow, V1};
+use hygeia_protocol::message::{Alert, AttestedWindow, B32, Message, ProofMode, ProofRequest, ScoredWindow, V1};
 use hygeia_protocol::subject::{self, Stream};
 
 use super::Sentinel;
@@ -23,14 +23,14 @@ pub(super) struct AlertTerms<'a> {
     pub escalation: bool,
 }
 
-/// The identity of a window's line in the ledger.
-pub(super) fn ledger_id(arrived: &Arrived) -> String {
-    line(arrived, Scored { score: 0, outside_validated_range: false }, "").message_id()
+/// The identity of a window's line in the ledger, where this model scores it.
+pub(super) fn ledger_id(window: &AttestedWindow, model: &B32) -> String {
+    ScoredWindow::line_id(&window.window_id, model)
 }
 
-/// The identity of the alert that a window may raise under a policy.
-pub(super) fn alert_message_id(arrived: &Arrived, policy: &ActivePolicy) -> String {
-    let terms = AlertTerms { policy, escalation: false };
+/// The identity of the alert that a window may raise.
+pub(super) fn alert_message_id(arrived: &Arrived) -> String {
+    let terms = AlertTerms { policy: &arrived.policy, escalation: false };
     bare_alert(arrived, Scored { score: 0, outside_validated_range: false }, terms, "").message_id()
 }
 
@@ -46,14 +46,15 @@ impl SentinelWork {
         let embedding = Embedding::of(arrived.model.model.network(), &arrived.window.features)?;
         let request = proof_request(arrived, scored, terms);
         self.push_alert(arrived, scored, terms, embedding.clone(), outbox);
-        let (sentinel, alert_id, score) = (self.sentinel.clone(), request.alert_id, scored.score);
+        let memory = self.sentinel.memories.of(&arrived.model.hash)?;
+        let (alert_id, score) = (request.alert_id, scored.score);
         let effect = Effect {
             lane: Lane::of(arrived.window.mandate),
             stream: Stream::ProofRequests,
             subject: subject::PROVE_REQUEST.to_owned(),
             message_id: request.message_id(),
             payload: Payload::Ready(request.encode()),
-            noted: Some(Box::new(move || sentinel.memory.remember(&alert_id, embedding, score))),
+            noted: Some(Box::new(move || memory.remember(&alert_id, embedding, score))),
         };
         outbox.push(arrived.sequence, effect);
         Ok(())
@@ -106,7 +107,7 @@ async fn explained(
     alert: Alert,
     embedding: Embedding,
 ) -> Result<Vec<u8>> {
-    let similar = sentinel.memory.nearest(&embedding).await;
+    let similar = sentinel.memories.of(&arrived.model.hash)?.nearest(&embedding).await;
     let window = &arrived.window;
     let contributions = explain::contributions(&arrived.model.model, &window.clinical, &window.features)?;
     Ok(Alert { raised_at_ms: now_ms(), contributions, similar, ..alert }.encode())

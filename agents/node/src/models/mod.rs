@@ -1,20 +1,31 @@
-//! Model packages on the command line: load, train, evaluate, certify, exchange with other tools.
+//! Model packages: on the command line to load, train, evaluate, certify and exchange with other tools; at run time by the
+//! hash that governance approved.
 
 mod exchange;
 mod features;
 mod fidelity;
+pub mod held;
+pub mod host;
+pub mod schemas;
+pub mod served;
+pub mod serving;
+pub mod store;
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use hygeia_inference::evaluate::Report;
 use hygeia_inference::package::ModelPackage;
 use hygeia_inference::train::{Progress, TrainConfig};
 
 use crate::alarm::Triaged;
+use crate::chain::Chain;
+use crate::chain::registry::Registries;
 use crate::cli::{EvaluateArgs, ModelFamily, TrainArgs};
+use crate::roles::{Site, patience};
+use store::ModelStore;
 
 pub use exchange::{export, import};
 pub use features::features;
@@ -29,6 +40,39 @@ pub fn load(dir: Option<&Path>) -> Result<ModelPackage> {
         Some(dir) => ModelPackage::load(dir).with_context(|| format!("loading the model package in {}", dir.display())),
         None => Ok(ModelPackage::default_model().clone()),
     }
+}
+
+/// Follows the registries, and opens the store that approved models come from. A package that is named on the command line
+/// must be approved before the site's patience is over: whoever names one wants that one.
+pub async fn follow(site: &Site, chain: Chain) -> Result<(Registries, ModelStore)> {
+    let connect = &site.connect;
+    let given = connect.model.as_deref().map(|dir| load(Some(dir))).transpose()?;
+    let confirmations = connect.governance_confirmations;
+    let registries = Registries::watch(chain, site.deployment.clone(), confirmations, site.stop.clone()).await?;
+    if let Some(given) = &given {
+        wait_for_approval(site, &registries, given.hash()).await?;
+    }
+    let store = ModelStore::open(&site.bus, given, connect.model_cache.as_deref()).await?;
+    Ok((registries, store))
+}
+
+/// Waits until a live policy names the model, for as long as the site's patience; then refuses it by its hash.
+async fn wait_for_approval(site: &Site, registries: &Registries, model_hash: [u8; 32]) -> Result<()> {
+    let hash = hex::encode(model_hash);
+    let mut views = registries.changes();
+    let approved = async {
+        while registries.policies_of(model_hash).is_empty() {
+            views.changed().await.with_context(|| format!("stopped while waiting for model {hash} to be approved"))?;
+        }
+        Ok(())
+    };
+    tokio::time::timeout(patience(&site.connect), approved).await.unwrap_or_else(|_| {
+        bail!(
+            "model {hash} is refused: no active policy on chain {} approves it (policy registry {})",
+            site.deployment.chain_id,
+            site.deployment.policy_registry,
+        )
+    })
 }
 
 /// `hygeia train`.
