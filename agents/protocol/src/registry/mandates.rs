@@ -103,7 +103,7 @@ impl Mandates {
     /// Takes consents in. A mandate is granted once: a second grant of the same identifier changes nothing.
     pub(super) fn grant(&mut self, grants: &[Grant]) {
         let mut entries: Vec<Entry> = grants.iter().map(|grant| self.entry(grant)).collect();
-        entries.sort_by(|a, b| a.id.cmp(&b.id));
+        entries.sort_by_key(|entry| entry.id);
         entries.dedup_by(|later, first| later.id == first.id);
         for added in entries.chunk_by(|a, b| shard_of(&a.id) == shard_of(&b.id)) {
             let Some(shard) = added.first().and_then(|first| self.shards.get_mut(shard_of(&first.id))) else {
@@ -166,7 +166,7 @@ fn place_in<T: Clone + PartialEq>(table: &mut Arc<Vec<T>>, value: T) -> u32 {
 fn merged(present: &[Entry], added: &[Entry]) -> Arc<[Entry]> {
     let is_new = |entry: &&Entry| present.binary_search_by(|other| other.id.cmp(&entry.id)).is_err();
     let mut all: Vec<Entry> = present.iter().chain(added.iter().filter(is_new)).copied().collect();
-    all.sort_by(|a, b| a.id.cmp(&b.id));
+    all.sort_by_key(|entry| entry.id);
     all.into()
 }
 

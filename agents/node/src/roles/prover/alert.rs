@@ -62,7 +62,7 @@ impl AlertProofs {
     ) -> Result<()> {
         let (alert, message) = (request.alert_id, message_hash(&request.encode()));
         let (place, tries) = job.place()?;
-        let age_s = now_ms().saturating_sub(request.requested_at_ms) / 1_000;
+        let age_s = age_s(&request);
         if tries == 1 {
             self.journal.note(Fact::ProofAccepted { alert, message }).await?;
         }
@@ -84,6 +84,11 @@ impl AlertProofs {
                 Ok(job.done().await?)
             }
         }
+    }
+
+    /// Whether the time is over within which a proof of this request is tried.
+    pub fn is_over(&self, request: &ProofRequest) -> bool {
+        age_s(request) >= self.rules.give_up_after_s
     }
 
     async fn prove(
@@ -137,6 +142,10 @@ impl AlertProofs {
 /// The queue of requests: one at a time, when there is a place for it.
 pub async fn queue(bus: &Bus) -> Result<crate::bus::SlowQueue, BusError> {
     crate::bus::SlowQueue::open(bus, Stream::ProofRequests, subject::PROVE_REQUEST.to_owned(), QUEUE).await
+}
+
+fn age_s(request: &ProofRequest) -> u64 {
+    now_ms().saturating_sub(request.requested_at_ms) / 1_000
 }
 
 /// Refuses a window that does not open its commitment, before any work is done on it.

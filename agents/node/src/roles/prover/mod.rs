@@ -68,6 +68,9 @@ pub enum ProveError {
     /// The engine failed; its message names no value.
     #[error("the engine failed")]
     Engine(#[source] engine::ProveError),
+    /// The engine has not been opened in all the time that a proof is tried for.
+    #[error("the engine is not open")]
+    NotReady,
     /// The proof did not come in its time.
     #[error("the engine gave no proof in its time")]
     Late,
@@ -91,7 +94,7 @@ impl ProveError {
     fn is_passing(&self) -> bool {
         match self {
             Self::OtherModel | Self::WrongCommitment | Self::WrongScore | Self::Statement(_) => false,
-            Self::Engine(_) | Self::Late | Self::Busy | Self::Panicked => true,
+            Self::Engine(_) | Self::NotReady | Self::Late | Self::Busy | Self::Panicked => true,
         }
     }
 
@@ -103,6 +106,7 @@ impl ProveError {
             Self::WrongScore => "wrong_score",
             Self::Statement(_) => "statement",
             Self::Engine(_) => "engine",
+            Self::NotReady => "engine_not_ready",
             Self::Late => "engine_late",
             Self::Busy => "engine_busy",
             Self::Panicked => "engine_panicked",
@@ -244,6 +248,7 @@ impl Prover {
     async fn handle(&self, request: ProofRequest, job: Job) -> Result<()> {
         match self.engine_for(&request).transpose() {
             Some(engine) => self.proofs.handle(request, job, engine).await,
+            None if self.proofs.is_over(&request) => self.proofs.handle(request, job, Err(ProveError::NotReady)).await,
             // Approved, and its keys are being opened.
             None => Ok(job.later(ENGINE_PAUSE).await?),
         }
