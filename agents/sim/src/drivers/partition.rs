@@ -288,9 +288,8 @@ async fn raise(port: &Port, stream: Stream, partition: Partition, me: &MemberId,
             payload: serde_json::to_vec(&(epoch, me)).expect("a marker is JSON").into(),
             after: Some(After { subject: subject.clone(), sequence: last }),
         };
-        match port.call(Request::Publish(publication)).await {
-            Ok(Reply::Stored(Stored::New(sequence))) => return Ok(Fence { sequence }),
-            Ok(_) | Err(Unanswered) => {}
+        if let Ok(Reply::Stored(Stored::New(sequence))) = port.call(Request::Publish(publication)).await {
+            return Ok(Fence { sequence });
         }
     }
     Err(End::Unanswered)

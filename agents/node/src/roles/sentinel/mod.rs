@@ -13,7 +13,7 @@ mod work;
 
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Result, anyhow};
 use candle_core::Device;
 use hygeia_inference::package::ModelPackage;
 use hygeia_protocol::registry::Model;
@@ -92,8 +92,13 @@ fn scoring_device(device: ScoringDevice) -> Result<Device> {
     match device {
         ScoringDevice::Cpu => Ok(Device::Cpu),
         // In a stream of its own, which waits for no prover's.
-        ScoringDevice::Cuda(ordinal) => Device::new_cuda_with_stream(ordinal).with_context(|| {
-            format!("CUDA device {ordinal} cannot score: it is not there, or this binary was not built by `cargo xtask cuda`")
+        ScoringDevice::Cuda(ordinal) => Device::new_cuda_with_stream(ordinal).map_err(|error| {
+            // candle adds a backtrace where those are switched on; what failed stands in the first line.
+            let cause = error.to_string();
+            let cause = cause.lines().next().unwrap_or_default();
+            anyhow!(
+                "CUDA device {ordinal} cannot score: it is not there, or this binary was not built by `cargo xtask cuda`: {cause}"
+            )
         }),
     }
 }
