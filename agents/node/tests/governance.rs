@@ -74,11 +74,11 @@ async fn a_second_model_comes_and_is_suspended_while_hours_go_on() {
     ward.pause().await;
     let due = due_windows(&network.bus).await;
     assert!(due.values().all(|ends| ends.len() > 10), "many hours are due");
-    until("every hour is scored", async || {
-        let scored = ends(&lines(&network.bus).await, &mandates);
-        (0..PATIENTS).all(|number| scored[&number].len() >= due[&number].len())
-    })
-    .await;
+    let windows_due = due.values().map(Vec::len).sum::<usize>();
+    let rest = async || lines(&network.bus).await.len() >= windows_due;
+    if !within(Duration::from_secs(30), rest).await {
+        panic!("hours without a score: {:?}", unscored(&network.bus, &mandates, &due).await);
+    }
     let all = lines(&network.bus).await;
     let ids: BTreeSet<String> = all.iter().map(Message::message_id).collect();
     assert_eq!(ids.len(), all.len(), "nothing is scored twice by one model");
@@ -225,10 +225,27 @@ async fn publish_hour(bus: &Bus, partitioner: &Partitioner, hour: u64) {
     }
 }
 
-/// Ends of the scored windows of each patient.
-fn ends(lines: &[ScoredWindow], mandates: &BTreeMap<usize, Vec<B32>>) -> BTreeMap<usize, BTreeSet<u64>> {
-    let of = |mandates: &Vec<B32>| lines.iter().filter(|l| mandates.contains(&l.mandate)).map(|l| l.end).collect();
-    mandates.iter().map(|(number, mandates)| (*number, of(mandates))).collect()
+/// Hours that are due and not in the ledger: the patient, which hour, and the consents that windows of it were attested
+/// under.
+async fn unscored(
+    bus: &Bus,
+    mandates: &BTreeMap<usize, Vec<B32>>,
+    due: &BTreeMap<usize, Vec<u64>>,
+) -> Vec<(usize, u64, Vec<usize>)> {
+    let (lines, windows) = (lines(bus).await, support::decoded::<AttestedWindow>(bus, Stream::Windows).await);
+    let mut missing = Vec::new();
+    for (number, ends) in due {
+        let of_patient = &mandates[number];
+        for end in ends {
+            if lines.iter().any(|line| line.end == *end && of_patient.contains(&line.mandate)) {
+                continue;
+            }
+            let at = windows.iter().filter(|window| window.end == *end);
+            let under = at.filter_map(|window| of_patient.iter().position(|mandate| *mandate == window.mandate));
+            missing.push((*number, (end - begin_s()) / 3_600, under.collect()));
+        }
+    }
+    missing
 }
 
 async fn lines(bus: &Bus) -> Vec<ScoredWindow> {
@@ -236,9 +253,16 @@ async fn lines(bus: &Bus) -> Vec<ScoredWindow> {
 }
 
 async fn until(what: &str, holds: impl AsyncFn() -> bool) {
-    let until = Instant::now() + PATIENCE;
+    assert!(within(PATIENCE, holds).await, "not in time: {what}");
+}
+
+async fn within(patience: Duration, holds: impl AsyncFn() -> bool) -> bool {
+    let until = Instant::now() + patience;
     while !holds().await {
-        assert!(Instant::now() < until, "not in time: {what}");
+        if Instant::now() >= until {
+            return false;
+        }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
+    true
 }
