@@ -220,7 +220,8 @@ impl<S: State> Work<S> {
         self.inputs_since += 1;
         let stored = &self.stored;
         let is_hasty = self.port.has_bug(PlantedBug::SnapshotBeforePublish);
-        match self.state.handle(&entry, &|id| stored.contains(id)) {
+        let job = self.state.handle(&entry, &|id| stored.contains(id));
+        match job {
             Some(job) if is_hasty && self.is_live() => {
                 self.waiting = Some(self.take_down());
                 self.delayed = Some((entry.sequence, job));
