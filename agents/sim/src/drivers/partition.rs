@@ -97,6 +97,8 @@ struct Work<S> {
     /// A state that waits until all its inputs are done.
     waiting: Option<Snapshot>,
     writing: Option<Writing>,
+    /// What waits for a snapshot to be written, in the planted bug.
+    delayed: Option<(u64, Job)>,
     at_hand: VecDeque<Entry>,
     read: Option<Call>,
 }
@@ -160,6 +162,7 @@ impl<S: State> Work<S> {
             inputs_since: 0,
             waiting: None,
             writing: None,
+            delayed: None,
             at_hand: VecDeque::new(),
             read: None,
         };
@@ -181,11 +184,18 @@ impl<S: State> Work<S> {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Turn, End>> {
         self.outbox.poll(context)?;
         self.save_when_done(context)?;
+        if self.waiting.is_none()
+            && self.writing.is_none()
+            && let Some((input, job)) = self.delayed.take()
+        {
+            self.outbox.push(input, job);
+            self.outbox.poll(context)?;
+        }
         if self.is_stopping() {
             let is_done = self.outbox.is_empty() && self.writing.is_none() && self.waiting.is_none();
             return if is_done { Poll::Ready(Ok(Turn::Drained)) } else { Poll::Pending };
         }
-        if self.outbox.len() >= JOBS_MAX || !self.state.is_ready() {
+        if self.outbox.len() >= JOBS_MAX || !self.state.is_ready() || self.delayed.is_some() {
             return Poll::Pending;
         }
         if !self.at_hand.is_empty() {
@@ -209,8 +219,15 @@ impl<S: State> Work<S> {
         self.position = entry.sequence;
         self.inputs_since += 1;
         let stored = &self.stored;
-        if let Some(job) = self.state.handle(&entry, &|id| stored.contains(id)) {
-            self.outbox.push(entry.sequence, job);
+        let is_hasty = self.port.has_bug(PlantedBug::SnapshotBeforePublish);
+        let job = self.state.handle(&entry, &|id| stored.contains(id));
+        match job {
+            Some(job) if is_hasty && self.is_live() => {
+                self.waiting = Some(self.take_down());
+                self.delayed = Some((entry.sequence, job));
+            }
+            Some(job) => self.outbox.push(entry.sequence, job),
+            None => {}
         }
         self.note_live();
         let is_under_way = self.waiting.is_some() || self.writing.is_some();
@@ -242,8 +259,7 @@ impl<S: State> Work<S> {
     /// Writes the state that waits, once all that its inputs led to is stored; meanwhile nothing else waits.
     fn save_when_done(&mut self, context: &mut Context<'_>) -> Result<(), End> {
         let done_to = self.outbox.done_to(self.position);
-        let is_hasty = self.port.has_bug(PlantedBug::SnapshotBeforePublish);
-        if let Some(snapshot) = self.waiting.take_if(|snapshot| is_hasty || done_to >= snapshot.manifest.sequence) {
+        if let Some(snapshot) = self.waiting.take_if(|snapshot| done_to >= snapshot.manifest.sequence) {
             self.saved_to = snapshot.manifest.sequence;
             self.writing = Some(Box::pin(snapshot::write(self.port.clone(), S::ROLE, self.partition, snapshot)));
         }

@@ -21,7 +21,7 @@ impl World {
         if !is_reached {
             // Nothing is told; the caller gives up in its own time.
             let left_ms = until_ms.saturating_sub(self.now_ms);
-            return self.after(left_ms, Event::Answer { call, answer: Err(Unanswered) });
+            return self.after(left_ms, Event::Unanswered(call));
         }
         let reply = self.apply(by, life, &request);
         match (heard, reply) {

@@ -124,10 +124,10 @@ struct Sent {
 enum Event {
     Start(Process),
     Arrive(Box<Sent>),
-    Answer {
-        call: CallId,
-        answer: Answer,
-    },
+    /// What a process did by itself is done.
+    Done(CallId),
+    /// A caller gives up waiting.
+    Unanswered(CallId),
     /// Nothing came for who waits.
     Empty(CallId),
     /// A held job times out.
@@ -222,7 +222,7 @@ impl World {
             self.calls.insert(call, Caller { task, life: number });
         }
         if let Request::Sleep { ms } = request {
-            self.after(ms, Event::Answer { call, answer: Ok(Reply::Done) });
+            self.after(ms, Event::Done(call));
             return call;
         }
         let mut rng = Rng::of(self.setup.seed, &[task.key(), calls]);
@@ -244,11 +244,10 @@ impl World {
         if let Request::Prove { takes_ms } = request {
             // A fault of the network is a failure of the proof here.
             let is_proved = matches!(fault, None | Some(CallFault::KillAfter { .. }));
-            let answer = if is_proved { Ok(Reply::Done) } else { Err(Unanswered) };
             self.met.failed_proofs += u64::from(!is_proved);
             match heard {
                 Heard::Killed { down_ms } => self.kill(by, down_ms),
-                _ => self.after(takes_ms, Event::Answer { call, answer }),
+                _ => self.after(takes_ms, if is_proved { Event::Done(call) } else { Event::Unanswered(call) }),
             }
             return;
         }
@@ -266,7 +265,7 @@ impl World {
         let is_lost = fault == Some(CallFault::RequestLost);
         // Whoever hears in time needs no end of the waiting.
         if is_lost || heard == Heard::Nothing || at_ms > now_ms + ANSWER_WITHIN_MS {
-            self.after(until_ms - now_ms, Event::Answer { call, answer: Err(Unanswered) });
+            self.after(until_ms - now_ms, Event::Unanswered(call));
         }
         if is_lost {
             return;
@@ -315,7 +314,8 @@ impl World {
         match event {
             Event::Start(process) => self.start(process),
             Event::Arrive(sent) => self.arrive(*sent),
-            Event::Answer { call, answer } => self.answer(call, answer),
+            Event::Done(call) => self.answer(call, Ok(Reply::Done)),
+            Event::Unanswered(call) => self.answer(call, Err(Unanswered)),
             Event::Empty(call) => self.empty(call),
             Event::Overdue { stream, sequence, delivery } => self.overdue(stream, sequence, delivery),
             Event::Fault(place) => self.fault(place),

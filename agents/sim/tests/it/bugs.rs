@@ -7,7 +7,7 @@ use hygeia_sim::shrink::shrink;
 const PATIENTS: u64 = 8;
 const HOURS: u64 = 12;
 const SEEDS_MAX: u64 = 200;
-const SHRINK_RUNS_MAX: u32 = 60;
+const SHRINK_RUNS_MAX: u32 = 40;
 
 /// The first seed that finds the bug.
 fn find(bug: PlantedBug, is_order_watched: bool) -> (Setup, Ended) {

@@ -8,7 +8,7 @@ use hygeia_sim::world::Met;
 const PATIENTS: u64 = 8;
 const HOURS: u64 = 12;
 /// Seeds that a machine with other work runs in some seconds; `cargo xtask sim` runs more.
-const SEEDS: u64 = 60;
+const SEEDS: u64 = 40;
 
 #[test]
 fn every_invariant_holds_and_every_kind_of_fault_is_met() {
@@ -21,7 +21,7 @@ fn every_invariant_holds_and_every_kind_of_fault_is_met() {
         let Counts { alerts, by_second_model, settlements, .. } = ended.counts;
         counts = add(counts, [alerts, by_second_model, settlements]);
     }
-    assert!(counts.iter().all(|&count| count > 2 * 60), "{counts:?} are too few to say anything");
+    assert!(counts.iter().all(|&count| count > 2 * 40), "{counts:?} are too few to say anything");
     assert!(met.iter().all(|&times| times > 0), "{met:?}");
 }
 
