@@ -149,14 +149,16 @@ async fn standing(bucket: &Bucket) -> Result<(Watch, Vec<String>), BusError> {
     let is_empty = bucket.is_empty(">").await?;
     let mut watch = bucket.watch(&[">".to_owned()]).await?;
     let mut keys = Vec::new();
-    while !is_empty {
+    if is_empty {
+        return Ok((watch, keys));
+    }
+    loop {
         let record = watch.next().await?;
         keys.push(record.key);
         if record.before_current == 0 {
-            break;
+            return Ok((watch, keys));
         }
     }
-    Ok((watch, keys))
 }
 
 /// Notes changes for as long as the watch holds. Opened anew, any record may have changed meanwhile.

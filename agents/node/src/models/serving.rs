@@ -22,6 +22,7 @@ pub struct Serving {
 
 /// What is to be done with a window.
 #[derive(Clone)]
+#[expect(clippy::large_enum_variant, reason = "nearly every answer is the large one, and none is kept")]
 pub enum Answer {
     /// Score it.
     Score(Assignment),

@@ -236,12 +236,12 @@ impl Reference {
             for event in events {
                 match *event {
                     Event::ModelApproved { id, .. } | Event::Reinstated(id) => {
-                        drop(read.active.insert(id, (block.number, true)))
+                        _ = read.active.insert(id, (block.number, true))
                     }
-                    Event::PolicyApproved(terms) => drop(read.active.insert(terms.id, (block.number, true))),
-                    Event::Suspended(id) | Event::Ended(id) => drop(read.active.insert(id, (block.number, false))),
-                    Event::MandateGranted { id, .. } => drop(read.mandates.insert(id, true)),
-                    Event::MandateRevoked(id) => drop(read.mandates.insert(id, false)),
+                    Event::PolicyApproved(terms) => _ = read.active.insert(terms.id, (block.number, true)),
+                    Event::Suspended(id) | Event::Ended(id) => _ = read.active.insert(id, (block.number, false)),
+                    Event::MandateGranted { id, .. } => _ = read.mandates.insert(id, true),
+                    Event::MandateRevoked(id) => _ = read.mandates.insert(id, false),
                     Event::ModelRegistered(_) => {}
                 }
             }
