@@ -5,6 +5,7 @@ pub mod device;
 pub mod gov;
 pub mod load;
 pub mod money;
+pub mod telemetry;
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -15,6 +16,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use broker::{AccessArgs, BrokerArgs, ReplicaArgs};
 use device::{ProofDevice, ScoringDevice};
+use telemetry::{LogLevelArgs, SchemaArgs, TelemetryArgs, TopArgs};
 
 use crate::shadow::ShadowSettings;
 
@@ -103,6 +105,23 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Tell a clinician what moved a score, under which policy, with which model, proof and transaction.
     Explain(ExplainArgs),
+    /// Compute one alert anew, bit for bit: window, commitment, signature, score, decision, proof.
+    ///
+    /// Takes the alert, its window, its line in the ledger and its receipt from the streams, the policy's terms and the
+    /// approved hashes from the chain (with --chain), the model by its content hash, and says for each step whether the same
+    /// comes out. With --with-observations, inside the hospital, the window itself is made anew from the observations.
+    ///
+    /// With --export everything goes into one file as well, which `hygeia replay --bundle FILE` checks on another machine
+    /// with no broker and no chain. The file holds a patient's data; its owner alone may read it. What it says of the chain
+    /// is what was there at the export: name --chain beside --bundle to ask anew.
+    ///
+    /// Examples:
+    ///
+    ///   hygeia replay 3fa9c1 --chain http://127.0.0.1:8545 --export alert.bundle
+    ///
+    ///   hygeia replay --bundle alert.bundle
+    #[command(verbatim_doc_comment)]
+    Replay(ReplayArgs),
     /// Train a risk model on the Challenge 2019 layout and write its package.
     Train(TrainArgs),
     /// Evaluate a model package on a file of the Challenge 2019 layout.
@@ -180,6 +199,12 @@ pub enum Command {
     /// and only then sends. With --dry-run it ends before it signs.
     #[command(subcommand)]
     Gov(gov::GovCommand),
+    /// Watch a running network: rates, latencies, queues, partitions and alerts, live in the terminal.
+    Top(TopArgs),
+    /// Show or change what a running process logs.
+    LogLevel(LogLevelArgs),
+    /// Write the schema of metrics, spans and log fields.
+    Telemetry(SchemaArgs),
 }
 
 /// Several roles with all their settings.
@@ -224,6 +249,9 @@ pub enum Role {
 }
 
 impl Role {
+    /// Every role.
+    pub const ALL: [Self; 5] = [Self::Oracle, Self::Sentinel, Self::Prover, Self::Steward, Self::Gateway];
+
     /// The role's name, as on the command line.
     pub fn name(self) -> &'static str {
         match self {
@@ -277,6 +305,9 @@ pub struct Connect {
     /// by it. The compute side never sees it.
     #[arg(long, env = "HYGEIA_NETWORK_KEY_FILE")]
     pub network_key_file: Option<PathBuf>,
+    /// What is told of the role's work, and to whom.
+    #[command(flatten)]
+    pub telemetry: TelemetryArgs,
 }
 
 /// Settings of the oracle.
@@ -558,6 +589,50 @@ pub struct ExplainArgs {
     /// Whose streams they are.
     #[command(flatten)]
     pub access: AccessArgs,
+}
+
+/// What to replay, and from where.
+#[derive(Debug, Clone, Args)]
+pub struct ReplayArgs {
+    /// The alert's id, or a unique beginning of it.
+    #[arg(required_unless_present = "bundle", conflicts_with = "bundle")]
+    pub alert: Option<String>,
+    /// Replay this bundle instead of asking the broker.
+    #[arg(long)]
+    pub bundle: Option<PathBuf>,
+    /// Also write a bundle here. It holds a patient's data.
+    #[arg(long, conflicts_with = "bundle")]
+    pub export: Option<PathBuf>,
+    /// Address of the NATS server whose streams hold the alert.
+    #[arg(long, env = "HYGEIA_NATS", default_value = "nats://127.0.0.1:4222")]
+    pub nats: String,
+    /// Whose streams they are.
+    #[command(flatten)]
+    pub access: AccessArgs,
+    /// Ask this chain (JSON-RPC address) what was approved.
+    #[arg(long)]
+    pub chain: Option<String>,
+    /// JSON file with the contracts' addresses.
+    #[arg(long, env = "HYGEIA_DEPLOYMENT", default_value = "deployment.json")]
+    pub deployment: PathBuf,
+    /// Model package directory; the shipped model when absent.
+    #[arg(long, env = "HYGEIA_MODEL")]
+    pub model: Option<PathBuf>,
+    /// The verifying key's file; the model's development key when absent.
+    #[arg(long)]
+    pub verifying_key: Option<PathBuf>,
+    /// Where keys are kept.
+    #[arg(long, env = "HYGEIA_KEYS_DIR", default_value = ".hygeia/keys")]
+    pub keys_dir: PathBuf,
+    /// Make the window anew from the observations; only inside the hospital, which has the network's key.
+    #[arg(long, requires = "network_key_file", conflicts_with = "bundle")]
+    pub with_observations: bool,
+    /// File with the network's secret (32 bytes, hex).
+    #[arg(long, env = "HYGEIA_NETWORK_KEY_FILE")]
+    pub network_key_file: Option<PathBuf>,
+    /// Number of partitions the network's patients are spread over.
+    #[arg(long, env = "HYGEIA_PARTITIONS", default_value = "16")]
+    pub partitions: std::num::NonZeroU16,
 }
 
 /// How to train.

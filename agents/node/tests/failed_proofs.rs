@@ -181,7 +181,7 @@ impl Scene {
     }
 
     async fn is_done(&self) -> bool {
-        let state = self.bus.queue_state(Stream::ProofRequests, "prover").await.unwrap();
+        let state = self.bus.queue_progress(Stream::ProofRequests, "prover").await.unwrap();
         state.done_to == state.given_to
     }
 }

@@ -20,6 +20,8 @@ pub const PROVE_REQUEST: &str = "prove.v1.request";
 pub const RECEIPT: &str = "receipt.v1";
 /// Where settlements go.
 pub const SETTLEMENT: &str = "settlement.v1";
+/// Where people's words on alerts go.
+pub const OUTCOME: &str = "outcome.v1";
 
 /// A share of the patients; messages of one patient always travel in the same one, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -48,6 +50,8 @@ pub enum Stream {
     Receipts,
     /// What became of a trigger on chain.
     Settlements,
+    /// What people say became of an alert.
+    Outcomes,
     /// Every scored window.
     Ledger,
     /// Which scored windows are proved together.
@@ -98,13 +102,14 @@ impl fmt::Display for Partition {
 
 impl Stream {
     /// Every stream.
-    pub const ALL: [Stream; 12] = [
+    pub const ALL: [Stream; 13] = [
         Stream::Observations,
         Stream::Windows,
         Stream::Alerts,
         Stream::ProofRequests,
         Stream::Receipts,
         Stream::Settlements,
+        Stream::Outcomes,
         Stream::Ledger,
         Stream::AuditOrders,
         Stream::Audits,
@@ -123,6 +128,7 @@ impl Stream {
             Stream::ProofRequests => "HYGEIA_PROVE",
             Stream::Receipts => "HYGEIA_RECEIPT",
             Stream::Settlements => "HYGEIA_SETTLEMENT",
+            Stream::Outcomes => "HYGEIA_OUTCOME",
             Stream::Ledger => "HYGEIA_LEDGER",
             Stream::AuditOrders => "HYGEIA_AUDIT_ORDER",
             Stream::Audits => "HYGEIA_AUDIT",
@@ -142,6 +148,7 @@ impl Stream {
             Stream::ProofRequests => PROVE_REQUEST,
             Stream::Receipts => RECEIPT,
             Stream::Settlements => SETTLEMENT,
+            Stream::Outcomes => OUTCOME,
             Stream::Ledger => "ledger.v1.*",
             Stream::AuditOrders => "audit-order.v1.*",
             Stream::Audits => "audit.v1.*.*",

@@ -8,7 +8,7 @@ use super::{Bus, BusError};
 
 impl Bus {
     /// How far the workers of the queue `durable` have come in a stream; nowhere where there never was one.
-    pub async fn queue_state(&self, name: Stream, durable: &str) -> Result<QueueState, BusError> {
+    pub async fn queue_progress(&self, name: Stream, durable: &str) -> Result<QueueState, BusError> {
         let stream = self.stream(name).await?;
         match stream.consumer_info(durable).await {
             Ok(info) => {

@@ -91,7 +91,7 @@ fn retention_s(name: Stream) -> u64 {
     const DAY_S: u64 = 86_400;
     match name {
         Stream::Observations | Stream::Windows | Stream::ProofRequests => 7 * DAY_S,
-        Stream::Alerts | Stream::DeadLetters => 90 * DAY_S,
+        Stream::Alerts | Stream::Outcomes | Stream::DeadLetters => 90 * DAY_S,
         Stream::Receipts | Stream::Settlements | Stream::Ledger => 400 * DAY_S,
         // Orders say how far the ledger is audited, so they must last as long as it does.
         Stream::AuditOrders | Stream::Audits => 400 * DAY_S,
@@ -111,6 +111,7 @@ fn discard(name: Stream) -> stream::DiscardPolicy {
         | Stream::Alerts
         | Stream::ProofRequests
         | Stream::Audits
+        | Stream::Outcomes
         | Stream::DeadLetters
         | Stream::Shadow => stream::DiscardPolicy::Old,
         Stream::Receipts | Stream::Settlements | Stream::Ledger | Stream::AuditOrders | Stream::Journal => {

@@ -1,5 +1,6 @@
 //! The seam to the chain: connecting with patience, the deployment's addresses, signers.
 
+pub mod balance;
 pub mod deploy;
 pub mod governance;
 pub mod registry;

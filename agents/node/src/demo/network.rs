@@ -104,6 +104,7 @@ pub struct Network {
     keys_dir: PathBuf,
     qdrant: Option<String>,
     prover_arguments: Vec<String>,
+    /// Variables that roles started from now on find beside those of this process.
     environment: BTreeMap<String, String>,
 }
 
@@ -320,6 +321,11 @@ impl Network {
         Ok(())
     }
 
+    /// Gives a variable to every role that is started from now on.
+    pub fn set_environment(&mut self, name: &str, value: &str) {
+        self.environment.insert(name.to_owned(), value.to_owned());
+    }
+
     /// Starts a role as a process of its own.
     pub fn start_role(&mut self, role: Role) -> Result<()> {
         let command = self.replica_command(role);
@@ -358,11 +364,6 @@ impl Network {
         self.add_settings(&mut command, Role::Gateway);
         self.spawn("gateway", command)?;
         Ok(format!("http://{address}"))
-    }
-
-    /// A variable of the environment of every role that is started from now on.
-    pub fn set_variable(&mut self, name: &str, value: &str) {
-        self.environment.insert(name.to_owned(), value.to_owned());
     }
 
     fn command(&self, subcommand: &str) -> Command {

@@ -18,6 +18,7 @@ use super::stays::Stay;
 use crate::bus::Bus;
 use crate::clock::now_s;
 use crate::convert::clinical_state;
+use crate::telemetry::trace;
 
 /// Observations sent but not yet acknowledged by the broker, at most.
 const IN_FLIGHT_MAX: usize = 256;
@@ -70,7 +71,8 @@ pub async fn replay(
         }
         let observation = &event.observation;
         let subject = subject::observation(partitioner.of(observation.patient()));
-        let sent = bus.send(subject, &observation.message_id(), observation.encode()).await?;
+        let id = observation.message_id();
+        let sent = trace::within(trace::begin(), bus.send(subject, &id, observation.encode())).await?;
         in_flight.push(sent.into_future());
         while in_flight.len() >= IN_FLIGHT_MAX {
             take_acknowledgement(&mut in_flight, &mut done).await?;

@@ -26,6 +26,7 @@ pub use outbox::{EFFECTS_MAX, Effect, FencedBus, Lane, Outbox, Payload, Sink};
 pub use snapshot::{Damage, Found, Snapshot, Snapshots};
 
 use crate::bus::{Bus, Entry};
+use crate::telemetry::watchdog::Loop;
 use crate::telemetry::{Counter, Gauge, Metrics};
 use leases::{Leases, Order};
 use task::{Ending, Task};
@@ -69,6 +70,8 @@ pub trait Work: Send + 'static {
 pub trait Role: Send + Sync + 'static {
     /// Its name, in keys and labels.
     const NAME: &'static str;
+    /// Its loop, for the watchdog.
+    const LOOP: Loop;
     /// Where its inputs stand.
     const INPUT: Stream;
     /// Where its outputs go. Those that have fences are fenced.
@@ -131,6 +134,7 @@ impl<R: Role> Runner<R> {
     async fn run(mut self) -> Result<()> {
         let stop = self.replica.stop.clone();
         let mut leave_by: Option<Instant> = None;
+        let watchdog = self.replica.metrics.clone();
         loop {
             let orders = tokio::select! {
                 () = stop.cancelled(), if leave_by.is_none() => {
@@ -138,12 +142,13 @@ impl<R: Role> Runner<R> {
                     self.leases.tell(LeaseEvent::Leave)
                 }
                 Some(ended) = self.tasks.join_next() => self.ended(ended)?,
-                orders = self.leases.next() => orders,
+                orders = watchdog.watchdog().while_waiting(R::LOOP, self.leases.next()) => orders,
             };
             orders.into_iter().for_each(|order| self.obey(order));
             self.report();
             let Some(leave_by) = leave_by else { continue };
             if self.leases.coordinator().is_idle() {
+                watchdog.watchdog().ended(R::LOOP);
                 return Ok(());
             }
             if Instant::now() >= leave_by {

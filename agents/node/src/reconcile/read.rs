@@ -54,7 +54,7 @@ pub struct Read {
 /// Reads everything, in the order that [`Books`] asks for.
 pub async fn read(bus: &Bus, chain: &Chain, deployment: &Deployment, depth: Depth, seen: &mut Seen) -> Result<Read> {
     let mut books = Books { now_ms: now_ms(), ..Books::default() };
-    books.queue = bus.queue_state(Stream::Receipts, QUEUE).await?;
+    books.queue = bus.queue_progress(Stream::Receipts, QUEUE).await?;
     let (mut alerts, mut copies) = (BTreeMap::new(), BTreeMap::new());
     let (receipts, all_receipts) = newest(bus, Stream::Receipts, depth).await?;
     for entry in receipts {

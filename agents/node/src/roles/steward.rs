@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use hygeia_protocol::bytes::B32;
@@ -18,13 +18,16 @@ use tokio::sync::Semaphore;
 
 use super::Site;
 use crate::bus::{Job, SlowQueue};
-use crate::chain::load_signer;
 use crate::chain::transaction::{Held, Outcome, Payer, Payers, SettleError, Triggers};
-use crate::cli::StewardArgs;
+use crate::chain::{balance, load_signer};
+use crate::cli::{Role, StewardArgs};
 use crate::clock::now_ms;
 use crate::journal::{self, Journal};
 use crate::reconcile::{self, Reconciler};
-use crate::telemetry::{Counter, Gauge};
+use crate::telemetry::queues::{self, Watched};
+use crate::telemetry::schema::events::{Attribute, SpanName};
+use crate::telemetry::trace::{self, Span, Value};
+use crate::telemetry::{Counter, Gauge, Histogram, Loop};
 
 /// Name of the queue all stewards share.
 pub const QUEUE: &str = "steward";
@@ -49,6 +52,7 @@ pub async fn run(site: Site, args: StewardArgs) -> Result<()> {
         site.metrics.clone(),
     )
     .await?;
+    balance::watch(chain.clone(), payers.addresses(), site.metrics.clone(), site.stop.clone());
     tracing::info!(accounts = ?payers.addresses(), "steward ready");
     let reconciler = Reconciler::open(
         site.bus.clone(),
@@ -103,26 +107,38 @@ impl Steward {
         let queue = SlowQueue::open(&self.site.bus, Stream::Receipts, subject::RECEIPT.to_owned(), QUEUE).await?;
         let places = Arc::new(Semaphore::new(self.payers.count()));
         self.site.metrics.ready();
+        let watched = Watched { stream: Stream::Receipts, durable: QUEUE.to_owned(), word: "receipts" };
+        queues::watch(self.site.bus.clone(), self.site.metrics.clone(), watched, self.site.stop.clone());
+        let watchdog = self.site.metrics.watchdog();
         loop {
-            let place = places.clone().acquire_owned().await.context("the places are never closed")?;
-            let Some((receipt, job)) = queue.next_of::<Receipt>(&self.site.stop).await? else { break };
+            // A chain that does not answer is waited for as long as it takes: a restart would not make it answer.
+            let place = places.clone().acquire_owned();
+            let place = watchdog.while_waiting(Loop::Steward, place).await.context("the places are never closed")?;
+            let next = watchdog.while_waiting(Loop::Steward, queue.next_of::<Receipt>(&self.site.stop)).await?;
+            let Some((receipt, job)) = next else { break };
             self.site.metrics.set(Gauge::ReceiptsWaiting, queue.waiting().await?);
             let steward = self.clone();
-            tokio::spawn(async move {
+            tokio::spawn(trace::in_role(Role::Steward, async move {
                 let id = receipt.receipt_id;
+                let mut span = Span::after(SpanName::Settlement, job.trace());
+                span.tell(Attribute::Receipt, Value::Id(id));
+                span.tell(Attribute::Policy, Value::Id(receipt.policy));
                 steward.counts(true);
                 // Without an acknowledgement it comes again.
-                if let Err(reason) = steward.handle(&receipt, job).await {
+                if let Err(reason) = span.around(steward.handle(&receipt, job)).await {
+                    span.fail("left_for_later");
                     tracing::error!(
                         receipt = id.to_hex(),
                         reason = format!("{reason:#}"),
                         "a receipt is left for later"
                     );
                 }
+                span.end();
                 steward.counts(false);
                 drop(place);
-            });
+            }));
         }
+        watchdog.ended(Loop::Steward);
         // Each sees the stop by itself; what it has not acknowledged comes again.
         let all = u32::try_from(self.payers.count()).unwrap_or(u32::MAX);
         drop(places.acquire_many(all).await);
@@ -138,11 +154,13 @@ impl Steward {
     }
 
     async fn handle(&self, receipt: &Receipt, job: Job) -> Result<()> {
+        let started = Instant::now();
         let outcome = match job.while_working(self.take_up(receipt)).await? {
             Handled::Settled(outcome) => outcome,
             Handled::Elsewhere => return Ok(job.later(ELSEWHERE_PAUSE).await?),
             Handled::Stopped => return Ok(()),
         };
+        self.site.metrics.took(Histogram::SettlementTime, started.elapsed());
         let settlement = self.settlement(receipt, &outcome);
         let bytes = settlement.encode();
         let message = message_hash(&bytes);

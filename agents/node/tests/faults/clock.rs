@@ -16,8 +16,8 @@ async fn clocks_may_jump() {
     let mut network = support::network(&support::tools(), dir.path(), Some(THRESHOLD)).await;
     let offset = dir.path().join("clock-offset");
     set(&offset, 0);
-    network.set_variable("LD_PRELOAD", shim(dir.path()).to_str().unwrap());
-    network.set_variable("HYGEIA_TEST_CLOCK", offset.to_str().unwrap());
+    network.set_environment("LD_PRELOAD", shim(dir.path()).to_str().unwrap());
+    network.set_environment("HYGEIA_TEST_CLOCK", offset.to_str().unwrap());
     let mut scene = Scene::of(network).await;
     scene.start_roles();
     let replaying = scene.replay(Duration::from_secs(60));

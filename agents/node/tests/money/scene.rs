@@ -201,7 +201,7 @@ impl Scene {
     pub async fn wait_until_the_queue_is_done(&self) {
         let waiting = async {
             loop {
-                let state = self.network.bus.queue_state(Stream::Receipts, "steward").await.unwrap();
+                let state = self.network.bus.queue_progress(Stream::Receipts, "steward").await.unwrap();
                 let (_, last) = self.network.bus.stream_state(Stream::Receipts).await.unwrap();
                 if state.done_to == last {
                     return;

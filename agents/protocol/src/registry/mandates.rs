@@ -96,7 +96,7 @@ impl Mandates {
     }
 
     /// Identifiers of all that were taken back.
-    pub(super) fn revoked(&self) -> impl Iterator<Item = B32> + '_ {
+    pub fn revoked(&self) -> impl Iterator<Item = B32> + '_ {
         self.shards.iter().flat_map(|shard| shard.iter()).filter(|entry| entry.revoked != NEVER).map(|entry| entry.id)
     }
 

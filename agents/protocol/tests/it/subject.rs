@@ -30,6 +30,7 @@ fn names() {
         HYGEIA_PROVE prove.v1.request
         HYGEIA_RECEIPT receipt.v1
         HYGEIA_SETTLEMENT settlement.v1
+        HYGEIA_OUTCOME outcome.v1
         HYGEIA_LEDGER ledger.v1.*
         HYGEIA_AUDIT_ORDER audit-order.v1.*
         HYGEIA_AUDIT audit.v1.*.*
@@ -49,6 +50,7 @@ fn every_subject_is_stored_by_exactly_one_stream() {
         subject::PROVE_REQUEST.into(),
         subject::RECEIPT.into(),
         subject::SETTLEMENT.into(),
+        subject::OUTCOME.into(),
         subject::audit_order(&B32::new([7; 32])),
         subject::audited_batch(&B32::new([7; 32])),
         subject::window_receipt(partition),

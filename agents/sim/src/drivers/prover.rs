@@ -1,12 +1,15 @@
 //! Mirrors `agents/node/src/roles/prover/mod.rs`: `Prover::work` and `handle` (prove, publish the receipt or report an
 //! incident, then acknowledge) with `prover/alert.rs`: a proof that fails is made again when the queue gives its request
-//! again, which here is after the time that a job may be held without a sign of life. What is refused is an incident at once.
+//! again, which here is after the time that a job may be held without a sign of life. What is refused is an incident at
+//! once.
+
+use std::rc::Rc;
 
 use hygeia_protocol::message::{HexBytes, Message, ProofRequest, Receipt, V1};
 use hygeia_protocol::subject::{self, Stream};
 
-use super::OpenAlerts;
-use crate::broker::Delivery;
+use super::Shared;
+use crate::broker::{Delivery, Subject};
 use crate::call::{Request, Unanswered};
 use crate::port::Port;
 use crate::run::PlantedBug;
@@ -17,13 +20,14 @@ const TRIES_MAX: u64 = 100;
 /// How long a proof takes.
 const PROVE_MS: u64 = 900;
 
-pub(super) async fn run(port: Port, alerts: OpenAlerts) -> Result<(), Unanswered> {
+pub(super) async fn run(port: Port, shared: Rc<Shared>) -> Result<(), Unanswered> {
     loop {
         for job in port.jobs_at_hand(Stream::ProofRequests).await? {
             let Ok(request) = ProofRequest::decode(&job.entry.payload) else {
                 port.ack(Stream::ProofRequests, &job).await?;
                 continue;
             };
+            let alerts = &shared.alerts;
             alerts.set(alerts.get() + 1);
             let handled = handle(&port, &request, &job).await;
             alerts.set(alerts.get() - 1);
@@ -44,7 +48,7 @@ async fn handle(port: &Port, request: &ProofRequest, job: &Delivery) -> Result<(
         port.ack(Stream::ProofRequests, job).await?;
     }
     match proved {
-        Ok(receipt) => port.publish(Stream::Receipts, subject::RECEIPT.to_owned(), &receipt).await?,
+        Ok(receipt) => port.publish(Stream::Receipts, Subject::Named(subject::RECEIPT.into()), &receipt).await?,
         Err(Unanswered) if is_hasty || job.deliveries >= TRIES_MAX => port.incident(request.alert_id),
         Err(Unanswered) => return Ok(()),
     }

@@ -21,6 +21,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{Chain, ChainError, Deployment};
+use crate::telemetry::{Gauge, Moment, process};
 use follow::Follower;
 
 /// How often the chain is asked for a new block.
@@ -128,6 +129,12 @@ impl ProofSystem {
     }
 }
 
+/// Says how new a view is.
+fn note(view: &View) {
+    process().saw(Moment::Block);
+    process().set(Gauge::HeadBlock, view.head().map_or(0, |head| head.number));
+}
+
 /// The registries' newest state, kept current in the background.
 #[derive(Clone)]
 pub struct Registries {
@@ -147,6 +154,8 @@ impl Registries {
     ) -> Result<Self, RegistryError> {
         let mut follower = Follower::new(chain, &deployment, confirmations);
         let first = follower.refresh().await?.unwrap_or_default();
+        process().saw(Moment::RegistryView);
+        note(&first);
         let (publish, view) = watch::channel(Arc::new(first));
         tokio::spawn(async move {
             let mut said = None;
@@ -156,6 +165,10 @@ impl Registries {
                     () = tokio::time::sleep(POLL) => {}
                 }
                 let answer = follower.refresh().await;
+                if let Ok(view) = &answer {
+                    process().saw(Moment::RegistryView);
+                    view.iter().for_each(note);
+                }
                 say(&mut said, answer.as_ref().err());
                 if let Ok(Some(view)) = answer {
                     publish.send_replace(Arc::new(view));

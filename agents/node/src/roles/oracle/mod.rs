@@ -24,6 +24,7 @@ use crate::enrolment::{EnrolmentChanges, Enrolments};
 use crate::models;
 use crate::models::schemas::Schemas;
 use crate::partition::{self, Role};
+use crate::telemetry::Loop;
 
 pub use work::OracleWork;
 
@@ -70,6 +71,7 @@ pub struct Oracle {
 /// The role, as its partitions' tasks see it.
 impl Role for Oracle {
     const NAME: &'static str = "oracle";
+    const LOOP: Loop = Loop::Oracle;
     const INPUT: Stream = Stream::Observations;
     const OUTPUTS: &'static [Stream] = &[Stream::Windows, Stream::DeadLetters];
     type Work = OracleWork;

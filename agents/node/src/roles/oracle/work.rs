@@ -14,9 +14,12 @@ use hygeia_protocol::window::WindowSnapshot;
 use super::Oracle;
 use super::patients::Patients;
 use crate::bus::Entry;
+use crate::clock::now_ms;
 use crate::enrolment::Enrolment;
 use crate::partition::{Effect, Lane, Outbox, Payload, Work};
-use crate::telemetry::Counter;
+use crate::telemetry::schema::events::Attribute;
+use crate::telemetry::trace::{Span, Value};
+use crate::telemetry::{Counter, Histogram, Moment};
 
 /// One partition of the oracle.
 pub struct OracleWork {
@@ -74,7 +77,7 @@ impl OracleWork {
             Err(why) => Err(why),
         };
         match window {
-            Ok(Some(window)) => self.publish(entry.sequence, patient, &window, outbox),
+            Ok(Some(window)) => self.publish(entry, patient, &window, outbox),
             // Stored already.
             Ok(None) => {}
             Err(why) => self.oracle.site.metrics.count(Counter::WindowsWithheld, why),
@@ -82,15 +85,26 @@ impl OracleWork {
         Ok(())
     }
 
-    fn publish(&self, input: u64, patient: &PatientId, window: &AttestedWindow, outbox: &mut Outbox) {
+    fn publish(&self, entry: &Entry, patient: &PatientId, window: &AttestedWindow, outbox: &mut Outbox) {
+        let (input, trace) = (entry.sequence, entry.trace);
         let metrics = self.oracle.site.metrics.clone();
+        let stored_at_ms = window.observed_at_ms;
+        let mut span = Span::of_window(trace, stored_at_ms);
+        span.tell(Attribute::Partition, Value::Number(self.partition.0.into()));
+        let context = span.context();
         let effect = Effect {
             lane: Lane::of(patient),
             stream: Stream::Windows,
             subject: subject::window(self.partition),
             message_id: window.message_id(),
             payload: Payload::Ready(window.encode()),
-            noted: Some(Box::new(move || metrics.count(Counter::WindowsAttested, ""))),
+            noted: Some(Box::new(move || {
+                metrics.count(Counter::WindowsAttested, "");
+                metrics.saw(Moment::Window);
+                metrics.took_since_ms(Histogram::WindowLatency, stored_at_ms, now_ms());
+                span.end();
+            })),
+            trace: Some(context),
         };
         outbox.push(input, effect);
     }
@@ -141,6 +155,7 @@ impl OracleWork {
                 metrics.count(Counter::ObservationsDeadLettered, reason);
                 tracing::debug!(reason, sequence, "observation dead-lettered");
             })),
+            trace: entry.trace,
         };
         outbox.push(sequence, effect);
     }
@@ -166,6 +181,7 @@ impl Work for OracleWork {
         self.patients.close();
         if !outbox.is_silent() {
             self.oracle.site.metrics.add(Counter::ObservationsAccepted, "", taken);
+            self.oracle.site.metrics.saw(Moment::Observation);
         }
         Ok(())
     }

@@ -21,7 +21,7 @@ use super::{ProveError, QUEUE};
 use crate::bus::{Bus, BusError, Job};
 use crate::clock::now_ms;
 use crate::journal::Journal;
-use crate::telemetry::{Counter, Metrics};
+use crate::telemetry::{Counter, Histogram, Metrics};
 
 /// Reason of the dead letter of an alert without a proof.
 const DEAD_LETTER: &str = "proof";
@@ -108,6 +108,7 @@ impl AlertProofs {
         // First the journal: whatever stands on the bus is told of there.
         self.journal.note(Fact::ReceiptMade { alert, receipt: receipt.receipt_id, message }).await?;
         self.bus.publish(Stream::Receipts, subject::RECEIPT.to_owned(), &receipt.message_id(), bytes).await?;
+        self.metrics.took(Histogram::ProofTime, Duration::from_millis(receipt.prove_ms));
         self.metrics.count(Counter::ProofsPublished, "");
         tracing::info!(%alert, prove_ms = receipt.prove_ms, "proof verified and published");
         Ok(())

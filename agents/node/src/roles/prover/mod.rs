@@ -17,6 +17,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use hygeia_protocol::message::ProofRequest;
 use hygeia_protocol::registry::Model;
+use hygeia_protocol::subject::Stream;
 use hygeia_zkml::engine::{self, Engine};
 use thiserror::Error;
 use tokio::sync::Semaphore;
@@ -28,13 +29,17 @@ use self::lanes::{Lanes, PROOF_WITHIN, TURN_WITHIN};
 use super::{Site, patience};
 use crate::bus::Job;
 use crate::chain::registry::{ProofSystem, Registries};
-use crate::cli::ProverArgs;
+use crate::cli::{ProverArgs, Role};
 use crate::engines::ApprovedEngine;
 use crate::journal::{self, Journal};
 use crate::keys::{self, KeySettings};
 use crate::models;
 use crate::models::host::Host;
 use crate::models::store::ModelStore;
+use crate::telemetry::Loop;
+use crate::telemetry::queues::{self, Watched};
+use crate::telemetry::schema::events::{Attribute, SpanName};
+use crate::telemetry::trace::{self, Span, Value};
 
 /// Name of the queue all provers share.
 const QUEUE: &str = "prover";
@@ -203,24 +208,37 @@ impl Prover {
         let queue = alert::queue(&self.site.bus).await?;
         let places = Arc::new(Semaphore::new(IN_HAND_MAX));
         self.site.metrics.ready();
+        let watched = Watched { stream: Stream::ProofRequests, durable: QUEUE.to_owned(), word: "prove" };
+        queues::watch(self.site.bus.clone(), self.site.metrics.clone(), watched, self.site.stop.clone());
+        let watchdog = self.site.metrics.watchdog();
         loop {
-            let place = places.clone().acquire_owned().await.context("the places are never closed")?;
-            let Some((request, job)) = queue.next_of::<ProofRequest>(&self.site.stop).await? else { return Ok(()) };
+            // A place is free again within the time of a proof, whatever an engine does.
+            let place = places.clone().acquire_owned();
+            let place = watchdog.while_waiting(Loop::Prover, place).await.context("the places are never closed")?;
+            let next = watchdog.while_waiting(Loop::Prover, queue.next_of::<ProofRequest>(&self.site.stop)).await?;
+            let Some((request, job)) = next else { break };
             let prover = self.clone();
-            tokio::spawn(async move {
+            tokio::spawn(trace::in_role(Role::Prover, async move {
                 let alert = request.alert_id;
                 let _open = prover.alerts.begin();
+                let mut span = Span::after(SpanName::Proof, job.trace());
+                span.tell(Attribute::Policy, Value::Id(request.policy));
+                span.tell(Attribute::Model, Value::Id(request.model));
                 // The end of the process does not wait for a proof; without an acknowledgement the request comes again.
                 let handled = tokio::select! {
                     () = prover.site.stop.cancelled() => Ok(()),
-                    handled = prover.handle(request, job) => handled,
+                    handled = span.around(prover.handle(request, job)) => handled,
                 };
                 if let Err(reason) = handled {
+                    span.fail("left_for_later");
                     tracing::error!(%alert, reason = format!("{reason:#}"), "a proof request is left for later");
                 }
+                span.end();
                 drop(place);
-            });
+            }));
         }
+        watchdog.ended(Loop::Prover);
+        Ok(())
     }
 
     async fn handle(&self, request: ProofRequest, job: Job) -> Result<()> {

@@ -4,9 +4,9 @@
 //! mandate and policy; an alert goes out as soon as it is decided, then the request for its proof, then the ledger's line.
 
 mod alert;
+mod companions;
 mod limits;
 mod mandates;
-mod memories;
 mod scoring;
 mod verdict;
 mod work;
@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use candle_core::Device;
+use hygeia_inference::package::ModelPackage;
 use hygeia_protocol::registry::Model;
 use hygeia_protocol::subject::{self, Partition, Stream};
 use hygeia_zkml::InferenceGate;
@@ -30,8 +31,9 @@ use crate::models::serving::Serving;
 use crate::models::store::ModelStore;
 use crate::partition::{self, Role};
 use crate::shadow::Shadow;
+use crate::telemetry::Loop;
+use companions::Companions;
 use limits::AlertLimits;
-use memories::Memories;
 use scoring::Scorer;
 
 pub use work::SentinelWork;
@@ -41,7 +43,8 @@ pub async fn run(site: Site, args: SentinelArgs) -> Result<()> {
     let device = scoring_device(args.scoring_device)?;
     let chain = site.chain(None).await?;
     let (registries, store) = models::follow(&site, chain).await?;
-    let host = warm_models(&site, &registries, &store, device);
+    let companions = Arc::new(Companions::new(site.clone(), registries.clone(), args.qdrant.clone()));
+    let host = warm_models(&site, &registries, &store, companions.clone(), device);
     let models = host.first_ready(patience(&site.connect)).await?;
     tracing::info!(models, "sentinel runs what is approved");
     let shadow = match args.shadow() {
@@ -49,7 +52,7 @@ pub async fn run(site: Site, args: SentinelArgs) -> Result<()> {
         None => None,
     };
     let sentinel = Arc::new(Sentinel {
-        memories: Memories::new(args.qdrant.clone()),
+        companions,
         limits: AlertLimits::new(&args),
         ward: args.ward,
         scorer: Scorer::start(gate(args.scoring_device)),
@@ -66,10 +69,19 @@ pub async fn run(site: Site, args: SentinelArgs) -> Result<()> {
 }
 
 /// Models on the device that scores, each made ready as soon as its approval is seen.
-fn warm_models(site: &Site, registries: &Registries, store: &ModelStore, device: Device) -> Host<Served> {
-    let warm_up = move |_: Model, package| {
-        let device = device.clone();
-        async move { Ok(tokio::task::spawn_blocking(move || Served::warm_up(package, &device)).await??) }
+fn warm_models(
+    site: &Site,
+    registries: &Registries,
+    store: &ModelStore,
+    companions: Arc<Companions>,
+    device: Device,
+) -> Host<Served> {
+    let warm_up = move |_: Model, package: Arc<ModelPackage>| {
+        let (device, companions) = (device.clone(), companions.clone());
+        async move {
+            companions.open(&package).await?;
+            Ok(tokio::task::spawn_blocking(move || Served::warm_up(package, &device)).await??)
+        }
     };
     Host::start(registries.clone(), store.clone(), warm_up, site.metrics_of(Sentinel::NAME), site.stop.clone())
 }
@@ -100,7 +112,7 @@ pub struct Sentinel {
     ward: String,
     serving: Serving,
     scorer: Scorer,
-    memories: Memories,
+    companions: Arc<Companions>,
     shadow: Option<Shadow>,
     limits: AlertLimits,
 }
@@ -108,6 +120,7 @@ pub struct Sentinel {
 /// The role, as its partitions' tasks see it.
 impl Role for Sentinel {
     const NAME: &'static str = "sentinel";
+    const LOOP: Loop = Loop::Sentinel;
     const INPUT: Stream = Stream::Windows;
     const OUTPUTS: &'static [Stream] = &[Stream::Alerts, Stream::ProofRequests, Stream::Ledger];
     type Work = SentinelWork;

@@ -10,6 +10,7 @@ use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::models::served::Served;
+use crate::telemetry::{Histogram, process};
 
 /// Windows scored at a time at most: past this the matrix product no longer gets cheaper per window.
 const BATCH_MAX: usize = 64;
@@ -92,6 +93,7 @@ fn score(mut batch: Vec<Request>) {
 }
 
 fn score_with(model: &Served, batch: Vec<Request>) {
+    process().observe(Histogram::ScoringBatch, batch.len() as f64);
     let features: Vec<&[i32]> = batch.iter().map(|request| request.features.as_slice()).collect();
     match model.engine.score_batch(&features) {
         Ok(scores) => {

@@ -17,13 +17,15 @@ use super::mandates::Mandates;
 use super::scoring::{ScoreError, Scored};
 use super::verdict::{Known, Verdict};
 use crate::bus::Entry;
+use crate::clock::now_ms;
 use crate::models::held::Held;
 use crate::models::host::Table;
 use crate::models::served::Served;
 use crate::models::serving::{Answer, Assignment, Leave, Wait};
 use crate::partition::bytes::{Reader, Writer};
 use crate::partition::{Outbox, Work};
-use crate::telemetry::Counter;
+use crate::telemetry::trace::TraceContext;
+use crate::telemetry::{Counter, Moment};
 
 /// Layout of a partition's state.
 const VERSION: u8 = 1;
@@ -47,6 +49,8 @@ pub struct SentinelWork {
 /// A window that is to be scored.
 pub(super) struct Arrived {
     pub sequence: u64,
+    pub trace: Option<TraceContext>,
+    pub arrived_at_ms: u64,
     pub window: AttestedWindow,
     pub policy: Policy,
     pub model: Arc<Served>,
@@ -76,7 +80,10 @@ impl SentinelWork {
             false => self.answer(&window, outbox),
         };
         match answer {
-            Answer::Score(Assignment { policy, model }) => return Some(Arrived { sequence, window, policy, model }),
+            Answer::Score(Assignment { policy, model }) => {
+                let (trace, arrived_at_ms) = (entry.trace, now_ms());
+                return Some(Arrived { sequence, trace, arrived_at_ms, window, policy, model });
+            }
             Answer::Leave(leave) => self.note_left(leave.label()),
             Answer::Wait(_) => {
                 if self.held.push(sequence, window, Instant::now()).is_some() {
@@ -119,7 +126,7 @@ impl SentinelWork {
             match scored {
                 Ok(scored) => {
                     if !outbox.is_silent() {
-                        self.note_scored(scored);
+                        self.note_scored(&arrived, scored)?;
                     }
                     self.decide(arrived, scored, outbox)?;
                 }
@@ -154,12 +161,16 @@ impl SentinelWork {
         Ok(())
     }
 
-    fn note_scored(&self, scored: Scored) {
+    fn note_scored(&self, arrived: &Arrived, scored: Scored) -> Result<()> {
+        let companion = self.sentinel.companions.of(&arrived.model.hash)?;
+        companion.drift.observe(&arrived.window.features, scored.score);
         let metrics = &self.sentinel.site.metrics;
         metrics.count(Counter::WindowsScored, "");
+        metrics.saw(Moment::Window);
         if scored.outside_validated_range {
             metrics.count(Counter::WindowsOutsideRange, "");
         }
+        Ok(())
     }
 
     fn note_left(&self, why: &'static str) {
@@ -239,6 +250,9 @@ impl Work for SentinelWork {
         let assigned = released.ready.into_iter();
         let arrived = assigned.map(|(held, Assignment { policy, model })| Arrived {
             sequence: held.sequence,
+            // A window that waited begins its part of the trace anew: its own header was not kept.
+            trace: None,
+            arrived_at_ms: now_ms(),
             window: held.window,
             policy,
             model,
