@@ -12,9 +12,11 @@ use hygeia_inference::package::ModelPackage;
 use hygeia_node::bus::Bus;
 use hygeia_node::chain::Chain;
 use hygeia_node::chain::registry::{CONFIRMATIONS, Registries};
+use hygeia_node::cli::Role;
 use hygeia_node::clock::now_s;
 use hygeia_node::demo::network::{Network, ROLES};
 use hygeia_node::models::store::ModelStore;
+use hygeia_node::shadow::report;
 use hygeia_policies::model_registry::ModelRegistry::suspendModelCall;
 use hygeia_protocol::bytes::B32;
 use hygeia_protocol::code::Code;
@@ -32,6 +34,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Patients, and of them those who go over to the second model.
 const PATIENTS: usize = 6;
 const MOVERS: usize = 3;
+/// How much higher the candidate scores, in score units.
+const SHIFT: i64 = 300;
 /// Hours of stay that lie before now.
 const HOURS: u64 = 1_000;
 /// Time between two hours.
@@ -46,8 +50,13 @@ async fn a_second_model_comes_and_is_suspended_while_hours_go_on() {
         let mandate = network.enrol(patient(number)).await.unwrap();
         mandates.entry(number).or_default().push(B32::new(mandate.0));
     }
+    let candidate = support::shifted_model(SHIFT);
+    let folder = dir.path().join("candidate");
+    candidate.save(&folder).unwrap();
     for role in ROLES {
-        network.start_role(role).unwrap();
+        let beside = ["--shadow", folder.to_str().unwrap(), "--shadow-threshold", "0"];
+        let arguments = if role == Role::Sentinel { &beside[..] } else { &[] };
+        network.start_role_with(role, arguments).unwrap();
     }
     let ward = Ward::begin(&network);
     until("hours are scored", async || lines(&network.bus).await.len() >= PATIENTS * 3).await;
@@ -141,8 +150,22 @@ async fn a_second_model_comes_and_is_suspended_while_hours_go_on() {
     assert!(is_scored[first_left..].iter().all(|scored| !scored), "once seen, it holds: {is_scored:?}");
 
     assert!(network.ended_roles().is_empty(), "nothing was started anew");
-    stop.cancel();
     ward.end().await;
+
+    // What the candidate would have done, told as the sentinel ends: of each window that was scored, once.
+    assert!(network.stop_role(Role::Sentinel).await);
+    let evidence = report::collect(&network.bus, &B32::new(candidate.hash())).await.unwrap();
+    assert_eq!(evidence.len(), 2, "a comparison with each approved model");
+    for part in &evidence {
+        let compared = &part.comparison;
+        let of_model = lines(&network.bus).await.iter().filter(|line| line.model == part.approved).count() as u64;
+        assert_eq!(compared.windows + compared.dropped, of_model);
+        assert_eq!(compared.difference_sum, SHIFT * i64::try_from(compared.windows).unwrap());
+        assert_eq!(compared.difference_magnitude_max, SHIFT.unsigned_abs());
+    }
+    let alerts: Vec<Alert> = support::decoded(&network.bus, Stream::Alerts).await;
+    assert!(alerts.iter().all(|alert| alert.model != B32::new(candidate.hash())), "it calls nobody");
+    stop.cancel();
     network.stop().await;
 }
 

@@ -332,6 +332,13 @@ impl Network {
         self.spawn(role.name(), command)
     }
 
+    /// The same, with more arguments.
+    pub fn start_role_with(&mut self, role: Role, arguments: &[&str]) -> Result<()> {
+        let mut command = self.replica_command(role);
+        command.args(arguments);
+        self.spawn(role.name(), command)
+    }
+
     /// The command of one more replica of a role, for who starts it himself.
     pub fn replica_command(&self, role: Role) -> Command {
         let mut command = self.command(role.name());

@@ -25,8 +25,8 @@ use crate::telemetry::{Gauge, Metrics};
 pub const MODELS_MAX: usize = 16;
 /// Pause before a model that could not be made ready is tried again; doubled up to [`RETRY_PAUSE_MAX`].
 const RETRY_PAUSE_MIN: Duration = Duration::from_millis(500);
-/// Longest pause between two tries.
-const RETRY_PAUSE_MAX: Duration = Duration::from_secs(60);
+/// Longest pause between two tries: somebody may be about to publish, and patients may have consented.
+const RETRY_PAUSE_MAX: Duration = Duration::from_secs(8);
 
 /// Models that are ready, by the identifier that they are approved under.
 pub struct Table<T> {

@@ -1,8 +1,8 @@
 //! The features that an oracle computes: those of the model that a mandate's policy names.
 //!
 //! A mandate names one policy and a policy one model, so a window is made once, of one schema. It is made whether or not the
-//! policy is live at this moment: a suspension that is lifted finds the hours that lay in between. Of a package the schema
-//! alone is kept.
+//! policy is live at this moment: a suspension that is lifted finds the hours that lay in between. A schema is told by its
+//! hash, so a second model over the same features needs no package here. This module never waits for one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,10 +18,6 @@ use super::host::{Host, RoleMetrics};
 use super::store::ModelStore;
 use crate::chain::registry::Registries;
 
-/// How long a window waits for its schema. It holds its partition up, so this is short; a schema is made ready when its
-/// model's approval is first seen, before anybody can consent to it.
-const PATIENCE: Duration = Duration::from_secs(5);
-
 /// A feature schema with its hash.
 pub struct KnownSchema {
     /// The schema.
@@ -35,6 +31,13 @@ pub struct KnownSchema {
 pub struct Schemas {
     registries: Registries,
     host: Host<KnownSchema>,
+    at_hand: Vec<Arc<KnownSchema>>,
+}
+
+impl KnownSchema {
+    fn of(package: &ModelPackage) -> Self {
+        Self { hash: package.schema().hash(), schema: package.schema().clone() }
+    }
 }
 
 impl Schemas {
@@ -46,27 +49,20 @@ impl Schemas {
         metrics: RoleMetrics,
         stop: CancellationToken,
     ) -> Self {
-        let read = |_: Model, package: Arc<ModelPackage>| async move {
-            Ok(KnownSchema { hash: package.schema().hash(), schema: package.schema().clone() })
-        };
+        let at_hand = store.at_hand().map(|package| Arc::new(KnownSchema::of(package))).collect();
+        let read = |_: Model, package: Arc<ModelPackage>| async move { Result::Ok(KnownSchema::of(&package)) };
         let host = Host::start(registries.clone(), store, read, metrics, stop);
         host.settled(patience).await;
-        Self { registries, host }
+        Self { registries, host, at_hand }
     }
 
     /// The schema of windows under a mandate; else why there is none.
-    pub async fn of(&self, mandate: &B32) -> Result<Arc<KnownSchema>, &'static str> {
+    pub fn of(&self, mandate: &B32) -> Result<Arc<KnownSchema>, &'static str> {
         let view = self.registries.view();
-        let policy = view.policy_of(mandate).ok_or("policy_unknown")?;
-        let (model, approved) = (policy.model.id, policy.schema);
-        let mut tables = self.host.changes();
-        let found = tables.wait_for(|table| table.get(&model).is_some());
-        let table = match tokio::time::timeout(PATIENCE, found).await {
-            Ok(Ok(table)) => table.clone(),
-            Ok(Err(_)) | Err(_) => return Err("schema_not_ready"),
-        };
-        let known = table.get(&model).ok_or("schema_not_ready")?;
-        // What voters approved and what the package holds are compared before anything is signed.
-        if &known.hash == approved.as_bytes() { Ok(known.clone()) } else { Err("schema_not_approved") }
+        let approved = view.policy_of(mandate).ok_or("policy_unknown")?.schema;
+        let table = self.host.table();
+        let known = self.at_hand.iter().chain(table.iter().map(|(_, known)| known));
+        // What voters approved is what is signed for, whichever package it came in.
+        known.into_iter().find(|known| &known.hash == approved.as_bytes()).cloned().ok_or("schema_not_ready")
     }
 }

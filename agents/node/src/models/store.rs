@@ -61,6 +61,11 @@ impl ModelStore {
         Ok(Self { at_hand, published: bus.objects(BUCKET).await?, cache: cache.map(Path::to_owned) })
     }
 
+    /// The packages that need no fetching.
+    pub fn at_hand(&self) -> impl Iterator<Item = &ModelPackage> {
+        self.at_hand.iter().map(AsRef::as_ref)
+    }
+
     /// The package with this content hash.
     pub async fn fetch(&self, hash: [u8; 32]) -> Result<Arc<ModelPackage>, StoreError> {
         if let Some(package) = self.at_hand.iter().find(|package| package.hash() == hash) {

@@ -8,13 +8,14 @@ mod compare;
 pub mod report;
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use candle_core::Device;
+use futures::future::OptionFuture;
 use hygeia_inference::metrics::AlertBudget;
 use hygeia_inference::package::ModelPackage;
 use hygeia_protocol::bytes::B32;
@@ -25,6 +26,7 @@ use hygeia_protocol::subject::{self, Stream};
 use hygeia_protocol::time::Timestamp;
 use rand::RngCore as _;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use crate::bus::Bus;
 use crate::clock::now_ms;
@@ -54,9 +56,10 @@ pub struct ShadowSettings {
 
 /// A candidate beside the approved models. Dropping it ends the comparison, and publishes what there is.
 pub struct Shadow {
-    offers: SyncSender<Offered>,
+    // Gone once the comparison is ended, which ends the thread behind it.
+    offers: Mutex<Option<SyncSender<Offered>>>,
     dropped: Arc<AtomicU64>,
-    published: tokio::task::JoinHandle<()>,
+    published: Mutex<Option<JoinHandle<()>>>,
     /// Hash of the candidate's schema: other windows are not offered.
     schema: B32,
     metrics: Metrics,
@@ -87,7 +90,8 @@ impl Shadow {
         std::thread::Builder::new()
             .name("shadow".to_owned())
             .spawn(move || comparing.run(&offered, &lost, |report| drop(reports.blocking_send(report))))?;
-        let published = tokio::spawn(publish(bus.clone(), to_publish));
+        let published = Mutex::new(Some(tokio::spawn(publish(bus.clone(), to_publish))));
+        let offers = Mutex::new(Some(offers));
         Ok(Self { offers, dropped, published, schema, metrics })
     }
 
@@ -103,16 +107,19 @@ impl Shadow {
             policy: *policy,
             approved,
         };
-        if let Err(TrySendError::Full(_)) = self.offers.try_send(offered) {
+        let offers = self.offers.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(offers) = offers.as_ref() else { return };
+        if let Err(TrySendError::Full(_)) = offers.try_send(offered) {
             self.dropped.fetch_add(1, Ordering::Relaxed);
             self.metrics.count(Counter::ShadowDropped, "");
         }
     }
 
     /// Ends the comparison; returns once what there is has been published.
-    pub async fn finish(self) {
-        drop(self.offers);
-        if let Err(reason) = self.published.await {
+    pub async fn finish(&self) {
+        drop(self.offers.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let published = self.published.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(Err(reason)) = OptionFuture::from(published).await {
             tracing::warn!(%reason, "the last comparison was not published");
         }
     }

@@ -70,7 +70,7 @@ impl OracleWork {
             return Ok(());
         }
         let window = match self.consented(patient).await? {
-            Ok(enrolment) => match self.oracle.schemas.of(&enrolment.mandate).await {
+            Ok(enrolment) => match self.oracle.schemas.of(&enrolment.mandate) {
                 Ok(schema) => self.oracle.window(&enrolment, &schema, &snapshot, entry.stored_at_ms, outbox)?,
                 Err(why) => Err(why),
             },
@@ -120,9 +120,9 @@ impl OracleWork {
         // Enrolled since, enrolled anew under another mandate, or forgotten: the record decides.
         let found = self.oracle.enrolments.find(patient).await?;
         if let (Some(known), Some(found)) = (known, &found)
-            && !self.oracle.may_attest(found)
+            && !(self.oracle.may_attest(found) && self.oracle.schemas.of(&found.mandate).is_ok())
         {
-            // The new consent is in a block that was not seen here yet. Until it is, the old one holds.
+            // The new consent is in a block that was not seen here yet, or its features are not known. The old one holds.
             self.oracle.changes.put_back(patient);
             return Ok(Ok(known));
         }

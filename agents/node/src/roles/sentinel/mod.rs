@@ -62,7 +62,7 @@ pub async fn run(site: Site, args: SentinelArgs) -> Result<()> {
     });
     let ended = partition::run(site.replica(), sentinel.clone()).await;
     // Nobody offers anything any more: the last comparison can be published.
-    if let Some(shadow) = Arc::into_inner(sentinel).and_then(|sentinel| sentinel.shadow) {
+    if let Some(shadow) = &sentinel.shadow {
         shadow.finish().await;
     }
     ended
