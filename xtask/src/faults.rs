@@ -30,7 +30,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     }
     let mut cargo = workspace.cargo();
     cargo.args(["test", "--workspace", "--test", "faults", "--"]).args(&options.filter);
-    cargo.args(["--test-threads", "1", "--nocapture"]);
+    cargo.args(["--ignored", "--test-threads", "1", "--nocapture"]);
     cargo.env(TOOLS_VARIABLE, tools.root()).env(RECORD_VARIABLE, &lines);
     process::run_aside(&mut cargo)?;
     let record = record(&std::fs::read_to_string(&lines).context("no recovery was timed")?)?;

@@ -83,7 +83,7 @@ fn forgeries() -> Vec<Forgery> {
             &[Ledger, Commitment, Signature, Receipt],
         ),
         forgery("the oracle", |b| b.window.oracle = Address::new([1; 20]), &[Signature, Receipt]),
-        forgery("the signature", |b| b.window.signature = Signature::new([1; 65]), &[Signature, Receipt]),
+        forgery("the signature", |b| b.window.signature = signature([1; 65]), &[Signature, Receipt]),
         forgery("the signed contract", |b| b.coordinator = Address::new([1; 20]), &[Signature]),
         forgery("the signed chain", |b| b.chain_id += 1, &[Signature]),
         forgery("the ledger's score", |b| b.line.as_mut().unwrap().score += 1, &[Ledger]),
@@ -100,6 +100,10 @@ fn forgeries() -> Vec<Forgery> {
         forgery("a reading taken away", |b| drop(b.observations.as_mut().unwrap().remove(1)), &[Observations]),
         forgery("all readings taken away", |b| b.observations.as_mut().unwrap().clear(), &[Observations]),
     ]
+}
+
+fn signature(bytes: [u8; 65]) -> Signature {
+    Signature::new(bytes)
 }
 
 fn flip_proof(bundle: &mut Bundle) {

@@ -15,6 +15,7 @@ const STOPPED: Duration = Duration::from_secs(12);
 const DISK: &str = "64m";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes a minute or more; `cargo xtask faults` runs it"]
 async fn the_broker_may_be_killed_and_stopped() {
     let dir = tempfile::tempdir().unwrap();
     let mut scene = Scene::begin(dir.path()).await;
@@ -36,6 +37,7 @@ async fn the_broker_may_be_killed_and_stopped() {
 
 /// A disk of its own needs the right to mount; without it there is nothing to see here, and the test says so.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes a minute or more; `cargo xtask faults` runs it"]
 async fn a_full_disk_loses_nothing_that_was_acknowledged() {
     let dir = tempfile::tempdir().unwrap();
     let store = dir.path().join("nats/store");
@@ -60,6 +62,7 @@ async fn a_full_disk_loses_nothing_that_was_acknowledged() {
 /// What the broker held is gone, the salts of the enrolments with it. A window signed again with another salt would be an
 /// equivocation, so the patients consent anew; what is on the chain stands, and nothing is triggered twice.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes a minute or more; `cargo xtask faults` runs it"]
 async fn a_broker_that_starts_with_nothing_is_set_up_again() {
     let dir = tempfile::tempdir().unwrap();
     let network = support::network(&support::tools(), dir.path(), Some(THRESHOLD)).await;

@@ -12,6 +12,7 @@ use crate::scene::Scene;
 const DEPTH: u64 = 10;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes a minute or more; `cargo xtask faults` runs it"]
 async fn a_chain_may_take_ten_blocks_back() {
     let dir = tempfile::tempdir().unwrap();
     let mut scene = Scene::begin(dir.path()).await;
@@ -26,6 +27,7 @@ async fn a_chain_may_take_ten_blocks_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes a minute or more; `cargo xtask faults` runs it"]
 async fn a_chain_may_be_started_again() {
     let dir = tempfile::tempdir().unwrap();
     let mut scene = Scene::begin(dir.path()).await;

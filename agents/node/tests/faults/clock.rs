@@ -11,6 +11,7 @@ use crate::scene::{Scene, THRESHOLD};
 use crate::support;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes a minute or more; `cargo xtask faults` runs it"]
 async fn clocks_may_jump() {
     let dir = tempfile::tempdir().unwrap();
     let mut network = support::network(&support::tools(), dir.path(), Some(THRESHOLD)).await;

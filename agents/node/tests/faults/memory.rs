@@ -11,6 +11,7 @@ use crate::scene::Scene;
 const ROOM: u64 = 1 << 20;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes a minute or more; `cargo xtask faults` runs it"]
 async fn a_prover_may_run_out_of_memory() {
     let dir = tempfile::tempdir().unwrap();
     let mut scene = Scene::begin(dir.path()).await;

@@ -11,6 +11,7 @@ use crate::scene::Scene;
 const STOPPED: Duration = Duration::from_secs(18);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes a minute or more; `cargo xtask faults` runs it"]
 async fn every_role_may_be_killed() {
     let dir = tempfile::tempdir().unwrap();
     let mut scene = Scene::begin(dir.path()).await;
@@ -26,6 +27,7 @@ async fn every_role_may_be_killed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes a minute or more; `cargo xtask faults` runs it"]
 async fn every_role_may_be_stopped_for_longer_than_its_lease() {
     let dir = tempfile::tempdir().unwrap();
     let mut scene = Scene::begin(dir.path()).await;

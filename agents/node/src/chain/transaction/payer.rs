@@ -152,7 +152,7 @@ mod tests {
     async fn the_limit_holds_back_what_is_beyond_it() {
         let payer = Payer::new(PrivateKeySigner::random(), TEN);
         let waiting = AtomicUsize::new(0);
-        let count = |waits: bool| drop(waiting.fetch_add(usize::from(waits), Ordering::Relaxed));
+        let count = |waits: bool| _ = waiting.fetch_add(usize::from(waits), Ordering::Relaxed);
         for _ in 0..TEN.get() {
             payer.within_limit(count).await;
         }
