@@ -81,17 +81,18 @@ impl Sentinel {
         (outcome, is_held_back)
     }
 
-    /// What a model makes of a window that it has not scored yet.
+    /// What a model makes of a window that has no line of it yet; `is_out` where its alert is out.
     fn decide(
         &mut self,
         (window, sequence): (&AttestedWindow, u64),
         model: B32,
-        is_stored: &dyn Fn(&str) -> bool,
+        is_out: bool,
         effects: &mut Vec<Effect>,
     ) {
-        self.port.scored(&model);
+        if !is_out {
+            self.port.scored(&model);
+        }
         let score = ward::score(&model, &window.features);
-        let is_out = is_stored(&alert_message_id(window, &model));
         let (shared, run_ms) = (self.shared.clone(), self.port.run_ms());
         // What people were told before is not asked of the limits again; an escalation counts, and is never held back.
         let is_too_much = || !shared.limits.borrow_mut().admit(&window.mandate, &ward::policy(&model), run_ms);
@@ -222,15 +223,15 @@ impl State for Sentinel {
         let mut effects = Vec::new();
         for model in MODELS {
             let score = ward::score(&model, &window.features);
-            let (is_done, is_out) =
-                (is_stored(&ward::line_id(&window.window_id, &model)), is_stored(&alert_message_id(&window, &model)));
-            if is_done || (is_out && !live.contains(&model)) {
+            let is_out = is_stored(&alert_message_id(&window, &model));
+            if is_stored(&ward::line_id(&window.window_id, &model)) {
                 // Decided before: who was called and who was not is read off what is stored.
                 if !self.port.has_bug(PlantedBug::CoolDownReset) {
                     self.step(&window, model, score, |escalation| !is_out && !escalation);
                 }
-            } else if is_open && live.contains(&model) {
-                self.decide((&window, entry.sequence), model, is_stored, &mut effects);
+            } else if is_out || (is_open && live.contains(&model)) {
+                // What people were told has its proof and its line, whatever became of the model since.
+                self.decide((&window, entry.sequence), model, is_out, &mut effects);
             }
         }
         (!effects.is_empty()).then_some(Job { key: window.mandate, effects })

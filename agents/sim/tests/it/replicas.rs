@@ -57,6 +57,16 @@ fn a_damaged_snapshot_is_put_aside_and_state_is_made_anew() {
     assert!(ended.met.spoiled > 0);
 }
 
+/// Found here: a sentinel is killed between an alert and the request for its proof, and the model is suspended before another
+/// one takes over. What people were told still gets its proof and its line.
+#[test]
+fn an_alert_whose_model_is_suspended_before_its_line_stands_is_completed() {
+    let setup = Setup::of_seed(696, 200, 24);
+    let faults = [119, 121, 123].map(|place| setup.faults[place]).to_vec();
+    assert!(matches!(faults[..], [Fault::Stop { .. }, Fault::Stop { .. }, Fault::Call { .. }]));
+    assert_eq!(run(setup.with_faults(faults)).outcome, Ok(()));
+}
+
 #[test]
 fn threads_change_nothing_but_the_time_that_seeds_take() {
     let setup = |seed| Setup::of_seed(seed, 4, 4);
