@@ -166,6 +166,12 @@ impl Outbox {
         self.is_silent || self.stored.contains(message_id)
     }
 
+    /// Whether an earlier owner is known to have stored a message with this id. Unlike [`Outbox::is_stored`] it says so of
+    /// messages that were not sent at all, also while state is rebuilt in silence.
+    pub fn has_id(&self, message_id: &str) -> bool {
+        self.stored.contains(message_id)
+    }
+
     /// True while inputs only rebuild state: all they lead to is known to be stored.
     pub fn is_silent(&self) -> bool {
         self.is_silent

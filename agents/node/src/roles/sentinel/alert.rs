@@ -35,10 +35,9 @@ pub(super) fn ledger_id(window: &AttestedWindow, model: &B32) -> String {
     ScoredWindow::line_id(&window.window_id, model)
 }
 
-/// The identity of the alert that a window may raise.
-pub(super) fn alert_message_id(arrived: &Arrived) -> String {
-    let terms = AlertTerms { policy: &arrived.policy, escalation: false };
-    bare_alert(arrived, Scored { score: 0, outside_validated_range: false }, terms, "").message_id()
+/// The identity of the alert that a window may raise under a policy, where this model scores it.
+pub(super) fn alert_message_id(window: &AttestedWindow, policy: &B32, model: &B32) -> String {
+    Alert::message_id_of(&Alert::id(&window.window_id, policy, model))
 }
 
 impl SentinelWork {

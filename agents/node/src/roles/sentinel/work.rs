@@ -94,8 +94,9 @@ impl SentinelWork {
         None
     }
 
-    /// What is to be done with a window. One that stands in the ledger was scored before its policy was stopped: its score
-    /// is part of what the mandate's triage knows, so it is made again.
+    /// What is to be done with a window. One that people were called for, or that stands in the ledger, was scored before its
+    /// policy was stopped: its score is part of what the mandate's triage knows, so it is made again, and what an earlier
+    /// owner left undone is completed.
     fn answer(&self, window: &AttestedWindow, outbox: &Outbox) -> Answer {
         let serving = &self.sentinel.serving;
         let answer = serving.answer(&window.mandate, &window.schema);
@@ -103,7 +104,10 @@ impl SentinelWork {
             return answer;
         }
         let before = serving.scored_before(&window.mandate, &window.schema);
-        let stands = |before: &Assignment| outbox.is_stored(&ledger_id(window, &before.model.hash));
+        let stands = |before: &Assignment| {
+            let (policy, model) = (&before.policy.id, &before.model.hash);
+            outbox.is_stored(&ledger_id(window, model)) || outbox.is_stored(&alert_message_id(window, policy, model))
+        };
         before.filter(stands).map_or(answer, Answer::Score)
     }
 
@@ -144,7 +148,7 @@ impl SentinelWork {
     fn decide(&mut self, arrived: Arrived, scored: Scored, outbox: &mut Outbox) -> Result<()> {
         // The line is the last that follows from a window: where it is stored, all is, and only state is rebuilt.
         let is_done = outbox.is_stored(&ledger_id(&arrived.window, &arrived.model.hash));
-        let called = outbox.is_stored(&alert_message_id(&arrived));
+        let called = outbox.has_id(&alert_message_id(&arrived.window, &arrived.policy.id, &arrived.model.hash));
         let verdict = self.judge(&arrived, scored, Known { called, is_done });
         if is_done {
             return Ok(());
