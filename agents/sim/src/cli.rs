@@ -32,8 +32,8 @@ const NIGHTLY: [Sweep; 3] = [
 /// fault, in which everything must come to rest. The same seed and sizes give the same run. A failure prints what did
 /// not hold, then the shortest list of faults found that still leads there, and the command that runs it again.
 ///
-/// Modelled are JetStream, the network, the prover and the chain; the roles' drivers are mirrored. With `--chain revm` the
-/// real contracts run beside the model of the chain and must answer as it does. Examples:
+/// Modelled are JetStream, the network, the prover and the chain; the roles' drivers are mirrored, and the real contracts
+/// do not run. Examples:
 ///
 ///   hygeia-sim --seeds 1000
 ///   hygeia-sim --profile nightly
@@ -71,7 +71,7 @@ struct Cli {
     #[arg(long, value_enum, default_value_t = SyncArg::Always)]
     sync: SyncArg,
     /// What stands for the chain: a model of it alone, or the real contracts in an EVM beside it.
-    #[arg(long, value_enum, default_value_t = ChainArg::Model)]
+    #[arg(long, value_enum, default_value_t = ChainArg::Model, hide = true)]
     chain: ChainArg,
     /// Only these faults of the schedule of the seed, by their places: what a failure prints. `none` for none.
     #[arg(long, value_delimiter = ',')]
@@ -122,7 +122,7 @@ fn simulate(cli: &Cli, evm: Option<NewContracts>) -> anyhow::Result<bool> {
     let contracts = if cli.chain == ChainArg::Revm { evm } else { None };
     anyhow::ensure!(
         cli.chain == ChainArg::Model || contracts.is_some(),
-        "--chain revm: the contracts run in `hygeia-sim-evm`, which `cargo xtask sim --chain revm` starts"
+        "--chain revm: this program has no EVM, so the real contracts cannot run in it"
     );
     let Cli { seeds, patients, hours, faults_per_hour, .. } = *cli;
     let own = [Sweep { seeds, patients, hours, faults_per_hour }];

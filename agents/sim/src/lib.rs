@@ -6,7 +6,8 @@
 //! with redelivery, key-value pairs with revisions, loss of power), the network, the prover's time and failures, wall
 //! clocks that are wrong, the chain (blocks, nonces, fees, re-orgs, one nullifier once, which models are approved). What
 //! is mirrored and not run: the product's asynchronous roles; the [`drivers`] follow their order of effects and must be
-//! changed with them. What is absent: several networks on one broker, consent that changes.
+//! changed with them. What is absent: several networks on one broker, consent that changes, the real contracts (the seam
+//! for them is [`contracts`]).
 //!
 //! This crate never reads a clock, a file or a socket, and no crate of the product depends on it. The same seed, sizes
 //! and faults give the same run, event by event.
