@@ -22,6 +22,15 @@ pub trait Accelerator: Send + Sync + 'static {
     /// Stable name for logs and metric labels, such as `cpu`.
     fn name(&self) -> &'static str;
 
+    /// Does work that is in flight beside others': on a device with lanes it has one of its own, as long as there are
+    /// enough. What it asked for in a lane is done when this returns.
+    ///
+    /// `work` computes with the accelerator that it is given, and changes and gives away only vectors that it made. Of
+    /// others it may read those that were made before it began. What breaks this computes with wrong numbers.
+    fn in_flight<T>(&self, work: impl FnOnce(&Self) -> T) -> Result<T, KernelError> {
+        Ok(work(self))
+    }
+
     /// Brings field elements to the device.
     fn upload(&self, values: Vec<Fr>) -> Result<Self::Vector, KernelError>;
 

@@ -2,10 +2,9 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use cudarc::driver::{
-    result,
-    sys::{CUdevice_attribute_enum as Attribute, is_culib_present},
-};
+use cudarc::driver::{result, sys::CUdevice_attribute_enum as Attribute};
+
+use crate::cuda::library::DRIVER;
 
 /// One device that could run the kernels.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,9 +47,7 @@ pub fn discover() -> Vec<DeviceReport> {
 }
 
 fn cuda_devices() -> Vec<DeviceReport> {
-    // SAFETY: the call opens the driver library and drops it again; it has no other effect and no precondition.
-    let driver_present = unsafe { is_culib_present() };
-    if !driver_present {
+    if DRIVER.require().is_err() {
         return Vec::new();
     }
     // The bindings panic when a symbol is missing, as with a driver older than they expect.

@@ -9,6 +9,7 @@
 //!
 //! Without the feature `candle` neither candle nor the readers of training data are compiled.
 
+pub mod drift;
 pub mod explain;
 pub mod guard;
 pub mod kernel;

@@ -29,8 +29,18 @@ const PROFILES: [(&str, Option<&str>); 3] = [
     ("compute-gpu", Some("deploy/k8s/profiles/compute-gpu.yaml")),
 ];
 
+/// A way of installing that is rendered for the checks alone: most of it is a copy of `deploy/k8s/monitoring`.
+const MONITORING: &str = "deploy/k8s/profiles/monitoring.yaml";
+/// Kinds of the Prometheus operator, which Kubernetes' own schemas do not know.
+const OPERATOR_API: &str = "monitoring.coreos.com/v1";
+const OPERATOR_KINDS: [&str; 2] = ["PodMonitor", "PrometheusRule"];
+/// What the chart needs a copy of, because helm reads nothing outside it.
+const COPIED: [&str; 2] = ["rules.yaml", "dashboard.json"];
+/// Where the originals lie.
+const MONITORING_FILES: &str = "deploy/k8s/monitoring";
+
 /// Settings that the chart must refuse, each with a word of the reason that helm must give.
-const REFUSED: [(&str, &str); 8] = [
+const REFUSED: [(&str, &str); 11] = [
     ("image.repository=", "repository"),
     ("image.tag=latest", "tag"),
     ("roles.steward.replicas=2", "replicas"),
@@ -39,6 +49,9 @@ const REFUSED: [(&str, &str); 8] = [
     ("nats.url=http://broker:4222", "url"),
     ("chain.url=https://name:word@chain:8545", "url"),
     ("roles.oracle.signerSecret=", "signerSecret"),
+    ("telemetry.traceSample=2", "traceSample"),
+    ("telemetry.otlp=http://name:word@collector:4318", "otlp"),
+    ("monitoring.interval=never", "interval"),
 ];
 
 /// Lints every profile, checks the renderings against Kubernetes' own schemas, and tries the refused settings.
@@ -47,15 +60,70 @@ pub fn check(workspace: &Workspace, tools: &Tools) -> Result<()> {
         process::run(helm(workspace, tools, "lint", values).arg("--strict"))?;
         validate(workspace, tools, &rendered(workspace, name))?;
     }
+    check_monitoring(workspace, tools)?;
     REFUSED.iter().try_for_each(|(setting, reason)| refuse(workspace, tools, setting, reason))
+}
+
+/// The monitoring is off by default; switched on it must bring every rule, find the pods, and bring the dashboard.
+fn check_monitoring(workspace: &Workspace, tools: &Tools) -> Result<()> {
+    process::run(helm(workspace, tools, "lint", Some(MONITORING)).arg("--strict"))?;
+    let manifests = render_monitoring(workspace, tools)?;
+    validate(workspace, tools, &manifests)?;
+    let objects = objects(tools, &manifests)?;
+    let of = |kind: &str| objects.iter().find(|object| object["kind"] == kind).with_context(|| format!("no {kind}"));
+    let original = self::objects(tools, &workspace.path(MONITORING_FILES).join("rules.yaml"))?;
+    if original.first().context("there are no rules")?["groups"] != of("PrometheusRule")?["spec"]["groups"] {
+        bail!("the chart's alert rules are not those of {MONITORING_FILES}");
+    }
+    let (selected, pods) = (&of("PodMonitor")?["spec"]["selector"]["matchLabels"], of("Deployment")?);
+    let labels = &pods["spec"]["template"]["metadata"]["labels"];
+    let wanted = selected.as_object().context("the PodMonitor selects nothing")?;
+    if wanted.is_empty() || wanted.iter().any(|(label, value)| labels[label] != *value) {
+        bail!("the PodMonitor does not select the pods of the roles");
+    }
+    let dashboard = fs::read_to_string(workspace.path(MONITORING_FILES).join("dashboard.json"))?;
+    let shown = objects.iter().find_map(|object| object["data"]["hygeia.json"].as_str()).context("no dashboard")?;
+    if serde_json::from_str::<Value>(shown)? != serde_json::from_str::<Value>(&dashboard)? {
+        bail!("the chart's dashboard is not that of {MONITORING_FILES}");
+    }
+    let default = self::objects(tools, &rendered(workspace, "default"))?;
+    if default.iter().any(|object| object["apiVersion"] == OPERATOR_API) {
+        bail!("without `monitoring.enabled` the chart must not need the Prometheus operator");
+    }
+    Ok(())
+}
+
+/// The manifests with monitoring, in a file for the checks alone.
+fn render_monitoring(workspace: &Workspace, tools: &Tools) -> Result<PathBuf> {
+    let folder = tools.root().join("helm");
+    fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
+    let file = folder.join("monitoring.yaml");
+    let manifests = process::capture(&mut template(workspace, tools, Some(MONITORING)))?;
+    fs::write(&file, manifests).with_context(|| format!("write {}", file.display()))?;
+    Ok(file)
+}
+
+/// Writes or compares what the program says of its telemetry, and the chart's copies of the rules and the dashboard.
+pub fn settle_monitoring(workspace: &Workspace, mode: Mode) -> Result<()> {
+    let hygeia = demo::build_hygeia(workspace)?;
+    let monitoring = workspace.path(MONITORING_FILES);
+    for (file, arguments) in [("metrics.md", &["telemetry"][..]), ("metrics.json", &["telemetry", "--json"])] {
+        let schema = process::capture(Command::new(&hygeia).args(arguments))?;
+        mode.settle(&monitoring.join(file), schema.as_bytes())?;
+    }
+    for file in COPIED {
+        let original = fs::read(monitoring.join(file)).with_context(|| format!("read {file}"))?;
+        mode.settle(&workspace.path(CHART).join("files").join(file), &original)?;
+    }
+    Ok(())
 }
 
 /// Every flag and variable that the chart gives a role must be one that the role's own help lists.
 pub fn fits_binary(workspace: &Workspace, tools: &Tools) -> Result<()> {
     let hygeia = demo::build_hygeia(workspace)?;
-    for object in
-        objects(tools, &rendered(workspace, "default"))?.iter().filter(|object| object["kind"] == "Deployment")
-    {
+    let monitoring = objects(tools, &render_monitoring(workspace, tools)?)?;
+    let default = objects(tools, &rendered(workspace, "default"))?;
+    for object in default.iter().chain(&monitoring).filter(|object| object["kind"] == "Deployment") {
         let container = &object["spec"]["template"]["spec"]["containers"][0];
         let args: Vec<_> = texts(&container["args"], |arg| arg.as_str()).collect();
         let (role, flags) = args.split_first().context("a container has no arguments")?;
@@ -85,11 +153,17 @@ fn validate(workspace: &Workspace, tools: &Tools, manifests: &Path) -> Result<()
     let mut python = tools.python();
     python.args(["-m", "kubernetes_validate", "--strict", "--kubernetes-version", KUBERNETES]).arg(manifests);
     let said = process::capture(python.current_dir(workspace.root()))?;
-    if said.trim().is_empty() || !said.lines().all(|line| line.starts_with("INFO")) {
+    if said.trim().is_empty() || !said.lines().all(|line| line.starts_with("INFO") || is_of_operator(line)) {
         bail!("{} does not validate:\n{said}", manifests.display());
     }
     eprintln!("{} validates as Kubernetes {KUBERNETES}: {} objects", manifests.display(), said.lines().count());
     Ok(())
+}
+
+/// Whether a warning is of a kind that only the operator's own schemas know.
+fn is_of_operator(line: &str) -> bool {
+    let kind = line.split("Couldn't find schema for kind ").nth(1).unwrap_or_default();
+    OPERATOR_KINDS.iter().any(|known| kind.starts_with(&format!("{known} with api version {OPERATOR_API} ")))
 }
 
 /// The objects of a manifest file. YAML is read by the environment that validates it.
@@ -150,4 +224,21 @@ fn stray(workspace: &Workspace) -> Option<PathBuf> {
     let known: Vec<_> = PROFILES.iter().map(|(name, _)| rendered(workspace, name)).collect();
     let entries = fs::read_dir(workspace.path(RENDERED)).into_iter().flatten().flatten();
     entries.map(|entry| entry.path()).find(|path| !known.contains(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_operators_kinds_may_be_without_a_schema() {
+        let warning =
+            |kind: &str| format!("WARN x.yaml Couldn't find schema for kind {kind} for kubernetes version 1.33");
+        assert!(is_of_operator(&warning("PodMonitor with api version monitoring.coreos.com/v1")));
+        for other in ["PodMonitor with api version v1", "Deployments with api version apps/v1", "PodMonitors with api"]
+        {
+            assert!(!is_of_operator(&warning(other)), "{other}");
+        }
+        assert!(!is_of_operator("ERROR x.yaml is not valid"));
+    }
 }

@@ -66,6 +66,8 @@ fn settle(workspace: &Workspace, tools: &Tools, mode: Mode, report: &mut Report)
     report.step("gen: contract sizes", || policies_tool(workspace, "sizes.mjs", mode));
     report.step("gen: proof verifier contract", || verifier::settle_alert(workspace, tools, mode));
     report.step("gen: audit verifier contract", || verifier::settle_audit(workspace, tools, mode));
+    // Before the manifests, which hold the rules.
+    report.step("gen: telemetry", || chart::settle_monitoring(workspace, mode));
     report.step("gen: rendered manifests", || chart::settle(workspace, tools, mode));
     report.step("gen: dependency graph", || graph::settle(workspace, mode));
 }

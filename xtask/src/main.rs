@@ -1,4 +1,4 @@
-//! The project's tasks: setup, demo, test, ci, bench, gen, cuda, gpu-suite, sim.
+//! The project's tasks: setup, demo, test, ci, bench, gen, cuda, gpu-suite, sim, faults.
 //!
 //! It fetches pinned tools, starts the other programs of the build and compares what they generate with what is
 //! committed. This crate never holds product logic: no crate of the workspace depends on it, and it depends on none.
@@ -7,6 +7,7 @@ mod bench;
 mod chart;
 mod cuda;
 mod demo;
+mod faults;
 mod r#gen;
 mod gpu_suite;
 mod graph;
@@ -57,6 +58,8 @@ enum Task {
     GpuSuite(gpu_suite::Options),
     /// Run the benchmark suites, or the one named first; further flags go to it.
     Bench(Passed),
+    /// Break the real parts one after the other, and time how each recovers.
+    Faults(faults::Options),
     /// Simulate the agents under faults from seeds; flags go to it (`--help` says which).
     Sim(Passed),
 }
@@ -103,6 +106,7 @@ fn run() -> Result<()> {
         Task::Cuda(passed) => cuda::run(&workspace, &passed.args),
         Task::GpuSuite(options) => gpu_suite::run(&workspace, &options),
         Task::Bench(passed) => bench::run(&workspace, &passed.args),
+        Task::Faults(options) => faults::run(&workspace, &options),
         Task::Sim(passed) => sim::run(&workspace, &passed.args),
     }
 }

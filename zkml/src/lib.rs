@@ -24,6 +24,7 @@ pub use engine::{
     native::{EngineConfig, NativeEngine, Srs, SrsError, VerifyingKeyFile, local_chain, verify},
 };
 pub use hygeia_gpu_kernels::{
+    InferenceGate,
     cuda::DriverConfig as CudaConfig,
     icicle::{IcicleConfig, IcicleDevice},
 };

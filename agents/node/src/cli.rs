@@ -4,15 +4,21 @@ pub mod broker;
 pub mod device;
 pub mod gov;
 pub mod load;
+pub mod money;
+pub mod telemetry;
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use broker::{AccessArgs, BrokerArgs, ReplicaArgs};
 use device::{ProofDevice, ScoringDevice};
+use telemetry::{LogLevelArgs, SchemaArgs, TelemetryArgs, TopArgs};
+
+use crate::shadow::ShadowSettings;
 
 /// Agents that watch patients' streams, alert at once, prove every score and trigger approved care.
 #[derive(Debug, Parser)]
@@ -99,6 +105,23 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Tell a clinician what moved a score, under which policy, with which model, proof and transaction.
     Explain(ExplainArgs),
+    /// Compute one alert anew, bit for bit: window, commitment, signature, score, decision, proof.
+    ///
+    /// Takes the alert, its window, its line in the ledger and its receipt from the streams, the policy's terms and the
+    /// approved hashes from the chain (with --chain), the model by its content hash, and says for each step whether the same
+    /// comes out. With --with-observations, inside the hospital, the window itself is made anew from the observations.
+    ///
+    /// With --export everything goes into one file as well, which `hygeia replay --bundle FILE` checks on another machine
+    /// with no broker and no chain. The file holds a patient's data; its owner alone may read it. What it says of the chain
+    /// is what was there at the export: name --chain beside --bundle to ask anew.
+    ///
+    /// Examples:
+    ///
+    ///   hygeia replay 3fa9c1 --chain http://127.0.0.1:8545 --export alert.bundle
+    ///
+    ///   hygeia replay --bundle alert.bundle
+    #[command(verbatim_doc_comment)]
+    Replay(ReplayArgs),
     /// Train a risk model on the Challenge 2019 layout and write its package.
     Train(TrainArgs),
     /// Evaluate a model package on a file of the Challenge 2019 layout.
@@ -163,12 +186,25 @@ pub enum Command {
     GenVerifier(GenVerifierArgs),
     /// Deploy the contracts to a chain and hand every role to governance.
     Deploy(DeployArgs),
+    /// Compare journal, broker and chain; say where they differ and set right what a machine may. Fails where they differed.
+    ///
+    /// The steward does the same every few minutes over the newest part; this reads everything.
+    Reconcile(Box<money::ReconcileArgs>),
+    /// Check the journal of everything that led to money.
+    #[command(subcommand)]
+    Journal(money::JournalCommand),
     /// Take part in governance: propose, delegate, vote, queue, execute, show; register agents.
     ///
     /// Each step says what it will do, who signs and which proposal it is about, asks the chain whether it would take it,
     /// and only then sends. With --dry-run it ends before it signs.
     #[command(subcommand)]
     Gov(gov::GovCommand),
+    /// Watch a running network: rates, latencies, queues, partitions and alerts, live in the terminal.
+    Top(TopArgs),
+    /// Show or change what a running process logs.
+    LogLevel(LogLevelArgs),
+    /// Write the schema of metrics, spans and log fields.
+    Telemetry(SchemaArgs),
 }
 
 /// Several roles with all their settings.
@@ -213,6 +249,9 @@ pub enum Role {
 }
 
 impl Role {
+    /// Every role.
+    pub const ALL: [Self; 5] = [Self::Oracle, Self::Sentinel, Self::Prover, Self::Steward, Self::Gateway];
+
     /// The role's name, as on the command line.
     pub fn name(self) -> &'static str {
         match self {
@@ -252,13 +291,23 @@ pub struct Connect {
     /// Number of partitions the network's patients are spread over; the same for every role.
     #[arg(long, env = "HYGEIA_PARTITIONS", default_value = "16")]
     pub partitions: std::num::NonZeroU16,
-    /// Model package directory, for sentinel and prover; the shipped model when absent. It must be approved on chain.
+    /// Model package directory: one more place where an approved model is found, beside the shipped one and those that
+    /// `hygeia gov publish-model` published. It must be approved on chain.
     #[arg(long, env = "HYGEIA_MODEL")]
     pub model: Option<PathBuf>,
+    /// Folder where published models are kept once they were fetched.
+    #[arg(long, env = "HYGEIA_MODEL_CACHE")]
+    pub model_cache: Option<PathBuf>,
+    /// Blocks on top of an approval before it counts. A suspension or a revocation counts as soon as it is seen.
+    #[arg(long, env = "HYGEIA_GOVERNANCE_CONFIRMATIONS", default_value_t = crate::chain::registry::CONFIRMATIONS)]
+    pub governance_confirmations: u64,
     /// File with the network's secret (32 bytes, hex), for oracle and gateway: partitions and enrolment records are keyed
     /// by it. The compute side never sees it.
     #[arg(long, env = "HYGEIA_NETWORK_KEY_FILE")]
     pub network_key_file: Option<PathBuf>,
+    /// What is told of the role's work, and to whom.
+    #[command(flatten)]
+    pub telemetry: TelemetryArgs,
 }
 
 /// Settings of the oracle.
@@ -288,10 +337,31 @@ pub struct SentinelArgs {
     /// Alerts that one care policy may raise in a minute.
     #[arg(long, env = "HYGEIA_ALERTS_PER_POLICY", default_value = "600")]
     pub alerts_per_policy: NonZeroU32,
+    /// A candidate to score the same windows beside the approved model: the content hash of a published package (hex), or the
+    /// folder of one. It never alerts; what would have been different is published for those who will vote.
+    #[arg(long, env = "HYGEIA_SHADOW")]
+    pub shadow: Option<String>,
+    /// Score from which the candidate would call; that of its card for the ward's alert budget when absent.
+    #[arg(long, env = "HYGEIA_SHADOW_THRESHOLD", requires = "shadow", allow_negative_numbers = true)]
+    pub shadow_threshold: Option<i64>,
+    /// Seconds between two published comparisons; the last one comes when the sentinel ends.
+    #[arg(long, env = "HYGEIA_SHADOW_EVERY_S", default_value = "3600")]
+    pub shadow_every_s: NonZeroU32,
     /// Where windows are scored: `cpu`, or `cuda`, `cuda:0`, `cuda:1`… in a binary that `cargo xtask cuda` built. The scores are
     /// the same.
     #[arg(long, env = "HYGEIA_SCORING_DEVICE", default_value = "cpu", value_parser = device::scoring_device)]
     pub scoring_device: ScoringDevice,
+}
+
+impl SentinelArgs {
+    /// What runs beside the approved models, if anything does.
+    pub fn shadow(&self) -> Option<ShadowSettings> {
+        Some(ShadowSettings {
+            candidate: self.shadow.clone()?,
+            threshold: self.shadow_threshold,
+            every: Duration::from_secs(u64::from(self.shadow_every_s.get())),
+        })
+    }
 }
 
 /// What the circuits and their keys are made for and from.
@@ -367,6 +437,9 @@ pub struct ProverArgs {
     /// Device memory to take at most, in MiB; all of it when absent.
     #[arg(long, env = "HYGEIA_DEVICE_MEMORY_MIB")]
     pub device_memory_mib: Option<usize>,
+    /// Seconds since an alert's request within which a failed proof is made again; then it is dead-lettered.
+    #[arg(long, env = "HYGEIA_PROOF_RETRY_S", default_value_t = 3_600)]
+    pub proof_retry_s: u64,
     /// Prove alerts only, and leave the audits to another prover.
     #[arg(long, env = "HYGEIA_NO_AUDIT")]
     pub no_audit: bool,
@@ -411,12 +484,19 @@ fn audit_windows(text: &str) -> Result<usize, String> {
 /// Settings of the steward.
 #[derive(Debug, Clone, Args)]
 pub struct StewardArgs {
-    /// File with the private key that pays for transactions (hex).
-    #[arg(long, env = "HYGEIA_SIGNER_KEY_FILE")]
-    pub signer_key_file: Option<PathBuf>,
+    /// File with a private key that pays for transactions (hex). Given several times, as many receipts are on their way at
+    /// once; two stewards never share a key.
+    #[arg(long, env = "HYGEIA_SIGNER_KEY_FILE", value_delimiter = ',')]
+    pub signer_key_file: Vec<PathBuf>,
     /// Blocks on top of a transaction before it counts as final.
     #[arg(long, env = "HYGEIA_CONFIRMATIONS", default_value_t = 2)]
     pub confirmations: u64,
+    /// Transactions a minute of each key at most; the rest waits.
+    #[arg(long, env = "HYGEIA_TRANSACTIONS_PER_MINUTE", default_value = "120")]
+    pub transactions_per_minute: std::num::NonZeroU32,
+    /// Seconds between two comparisons of journal, broker and chain; 0 for none.
+    #[arg(long, env = "HYGEIA_RECONCILE_EVERY_S", default_value_t = 300)]
+    pub reconcile_every_s: u64,
 }
 
 /// Settings of the gateway.
@@ -509,6 +589,50 @@ pub struct ExplainArgs {
     /// Whose streams they are.
     #[command(flatten)]
     pub access: AccessArgs,
+}
+
+/// What to replay, and from where.
+#[derive(Debug, Clone, Args)]
+pub struct ReplayArgs {
+    /// The alert's id, or a unique beginning of it.
+    #[arg(required_unless_present = "bundle", conflicts_with = "bundle")]
+    pub alert: Option<String>,
+    /// Replay this bundle instead of asking the broker.
+    #[arg(long)]
+    pub bundle: Option<PathBuf>,
+    /// Also write a bundle here. It holds a patient's data.
+    #[arg(long, conflicts_with = "bundle")]
+    pub export: Option<PathBuf>,
+    /// Address of the NATS server whose streams hold the alert.
+    #[arg(long, env = "HYGEIA_NATS", default_value = "nats://127.0.0.1:4222")]
+    pub nats: String,
+    /// Whose streams they are.
+    #[command(flatten)]
+    pub access: AccessArgs,
+    /// Ask this chain (JSON-RPC address) what was approved.
+    #[arg(long)]
+    pub chain: Option<String>,
+    /// JSON file with the contracts' addresses.
+    #[arg(long, env = "HYGEIA_DEPLOYMENT", default_value = "deployment.json")]
+    pub deployment: PathBuf,
+    /// Model package directory; the shipped model when absent.
+    #[arg(long, env = "HYGEIA_MODEL")]
+    pub model: Option<PathBuf>,
+    /// The verifying key's file; the model's development key when absent.
+    #[arg(long)]
+    pub verifying_key: Option<PathBuf>,
+    /// Where keys are kept.
+    #[arg(long, env = "HYGEIA_KEYS_DIR", default_value = ".hygeia/keys")]
+    pub keys_dir: PathBuf,
+    /// Make the window anew from the observations; only inside the hospital, which has the network's key.
+    #[arg(long, requires = "network_key_file", conflicts_with = "bundle")]
+    pub with_observations: bool,
+    /// File with the network's secret (32 bytes, hex).
+    #[arg(long, env = "HYGEIA_NETWORK_KEY_FILE")]
+    pub network_key_file: Option<PathBuf>,
+    /// Number of partitions the network's patients are spread over.
+    #[arg(long, env = "HYGEIA_PARTITIONS", default_value = "16")]
+    pub partitions: std::num::NonZeroU16,
 }
 
 /// How to train.

@@ -1,12 +1,10 @@
-//! The proof engines of a model: one for each proof system that governance approved it under.
+//! The proof engines of approved models: one for each proof system that governance approved a package under.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use hygeia_inference::package::ModelPackage;
-use hygeia_protocol::bytes::B32;
 use hygeia_zkml::engine::Engine;
 use hygeia_zkml::{EzklConfig, EzklEngine};
 
@@ -17,50 +15,41 @@ use crate::keys::{self, KeySettings};
 /// Rows that a reference string has for EZKL's circuits, as a power of two: how many one needs shows when it is compiled.
 const EZKL_LOGROWS: u32 = 17;
 
-/// Engines by the identifier of the approved model whose proofs they make.
-pub struct Engines {
-    by_model: HashMap<B32, Arc<dyn Engine>>,
+/// The engine of a model under the keys that it is approved under.
+#[derive(Clone)]
+pub struct ApprovedEngine {
+    /// The model.
+    pub model: ApprovedModel,
+    /// Its package.
+    pub package: Arc<ModelPackage>,
+    /// What proves.
+    pub engine: Arc<dyn Engine>,
 }
 
-impl Engines {
-    /// Opens what the chain approves of a package, making keys that are absent. An engine whose keys are not those that
-    /// were approved is refused, and a package without any engine left is an error.
+impl ApprovedEngine {
+    /// Opens the engine of an approved model, making keys that are absent. Keys that are not those that were approved are
+    /// refused.
     pub async fn open(
-        model: &ModelPackage,
-        approved: &[ApprovedModel],
+        model: ApprovedModel,
+        package: Arc<ModelPackage>,
         settings: &KeySettings,
         ezkl: &EzklArgs,
         chain_id: u64,
     ) -> Result<Self> {
-        let mut by_model = HashMap::new();
-        for (system, kind) in [(ProofSystem::Native, EngineKind::Native), (ProofSystem::Ezkl, EngineKind::Ezkl)] {
-            let of_system: Vec<_> = approved.iter().filter(|other| other.proof_system == system).collect();
-            if of_system.is_empty() {
-                continue;
-            }
-            let engine = open(kind, model, settings, ezkl).await?;
-            // A file may hold the development string too.
-            keys::allow_on(chain_id, engine.is_development())?;
-            let keys = (engine.circuit_hash(), engine.verifying_key_hash());
-            let matching = of_system.into_iter().filter(|other| (other.circuit, other.verifying_key) == keys);
-            let before = by_model.len();
-            by_model.extend(matching.map(|other| (other.id, engine.clone())));
-            let (engine, key) = (engine.name(), hex::encode(keys.1));
-            if by_model.len() == before {
-                tracing::warn!(engine, key, "the chain approves other keys than these: the engine is not used");
-            } else {
-                tracing::info!(engine, key, "engine ready");
-            }
+        let kind = match model.proof_system {
+            ProofSystem::Native => EngineKind::Native,
+            ProofSystem::Ezkl => EngineKind::Ezkl,
+            ProofSystem::Other => bail!("model {} is approved under a proof system that is not known here", model.id),
+        };
+        let engine = open(kind, &package, settings, ezkl).await?;
+        // A file may hold the development string too.
+        keys::allow_on(chain_id, engine.is_development())?;
+        if (engine.circuit_hash(), engine.verifying_key_hash()) != (model.circuit, model.verifying_key) {
+            bail!("the chain approves model {} under no keys that are here", hex::encode(package.hash()));
         }
-        if by_model.is_empty() {
-            bail!("the chain approves model {} under no keys that are here", hex::encode(model.hash()));
-        }
-        Ok(Self { by_model })
-    }
-
-    /// The engine that proves for an approved model.
-    pub fn of(&self, model: &B32) -> Option<Arc<dyn Engine>> {
-        self.by_model.get(model).cloned()
+        let (name, key) = (engine.name(), hex::encode(engine.verifying_key_hash()));
+        tracing::info!(engine = name, key, "engine ready");
+        Ok(Self { model, package, engine })
     }
 }
 

@@ -3,9 +3,13 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use hygeia_node::bus::Bus;
+use hygeia_node::cli::money::JournalCommand;
 use hygeia_node::cli::{Cli, Command, Connect, Role};
-use hygeia_node::roles::{Plan, run_roles};
-use hygeia_node::{chain, demo, explain, gov, keys, load, models, telemetry, verifier, verify};
+use hygeia_node::roles::{Plan, patience, run_roles};
+use hygeia_node::{
+    chain, demo, explain, gov, journal, keys, load, models, reconcile, replay, telemetry, top, verifier, verify,
+};
 use tokio_util::sync::CancellationToken;
 
 #[tokio::main]
@@ -57,6 +61,7 @@ async fn run(command: Command, stop: CancellationToken) -> anyhow::Result<bool> 
         Command::Load(args) => return load::command(&args, stop).await,
         Command::Verify(args) => return verify::command(&args).await,
         Command::Explain(args) => explain::command(&args).await?,
+        Command::Replay(args) => return replay::command(&args).await,
         Command::Train(args) => models::train(&args)?,
         Command::Evaluate(args) => models::evaluate(&args)?,
         Command::Quantize(args) => return models::quantize(&args),
@@ -67,6 +72,17 @@ async fn run(command: Command, stop: CancellationToken) -> anyhow::Result<bool> 
         Command::GenVerifier(args) => verifier::command(&args)?,
         Command::Deploy(args) => chain::deploy::command(&args).await?,
         Command::Gov(step) => gov::command(&step).await?,
+        Command::Reconcile(args) => return reconcile::command(&args, telemetry::Metrics::default()).await,
+        Command::Journal(JournalCommand::Verify { connect }) => {
+            let bus = Bus::open(&connect.broker.settings(&connect.nats)?, patience(&connect)).await?;
+            bus.ensure_streams().await?;
+            return journal::command(&bus).await;
+        }
+        Command::Top(args) => top::command(&args, stop).await?,
+        Command::LogLevel(args) => telemetry::level::command(&args).await?,
+        Command::Telemetry(args) => {
+            print!("{}", if args.json { telemetry::document::json() } else { telemetry::document::markdown() });
+        }
     }
     Ok(true)
 }

@@ -7,6 +7,7 @@ use std::process::Output;
 use std::time::{Duration, Instant};
 
 use hygeia_node::bus::{Bus, OrderedReader};
+use hygeia_node::demo::network::Network;
 use hygeia_node::demo::{replay, stays};
 use hygeia_protocol::message::{Message, Receipt, Settlement, SettlementStatus};
 use hygeia_protocol::subject::Stream;
@@ -77,7 +78,31 @@ async fn a_receipt_can_be_verified_and_its_alert_explained() {
     }
     let unknown = hygeia(&["explain", "ffffffffffffffff", "--nats", network.nats.url()]).await;
     assert!(!unknown.status.success(), "an alert that is not there is an error");
+
+    let bundle = dir.path().join("alert.bundle");
+    replay_and_export(&network, &receipt, dir.path(), &bundle).await;
     network.stop().await;
+    let alone = hygeia(&["replay", "--bundle", text(&bundle)]).await;
+    assert!(
+        printed(&alone).contains("reproduced, bit for bit"),
+        "with nothing left of the network: {}",
+        printed(&alone)
+    );
+}
+
+/// Every step of an alert's replay comes out the same, from the patient's observations to the proof.
+async fn replay_and_export(network: &Network, receipt: &Receipt, dir: &Path, bundle: &Path) {
+    let (keys, deployment) = (dir.join("keys"), network.deployment_file());
+    let (network_key, id) = (dir.join("network.key"), receipt.alert_id.to_hex());
+    let asked = ["replay", &id[..10], "--nats", network.nats.url(), "--keys-dir", text(&keys)];
+    let chain = ["--chain", network.anvil.url(), "--deployment", text(&deployment)];
+    let hospital = ["--with-observations", "--network-key-file", text(&network_key), "--export", text(bundle)];
+    let replayed = hygeia(&[asked.as_slice(), &chain, &hospital].concat()).await;
+    let report = printed(&replayed);
+    assert!(replayed.status.success(), "{report}{}", String::from_utf8_lossy(&replayed.stderr));
+    assert!(report.contains("The alert is reproduced, bit for bit."), "{report}");
+    let outside = hygeia(&[asked.as_slice(), &["--deployment", text(&deployment)]].concat()).await;
+    assert!(outside.status.success() && printed(&outside).contains("3 could not"), "{}", printed(&outside));
 }
 
 async fn first<T: Message>(bus: &Bus, stream: Stream) -> T {

@@ -17,8 +17,8 @@ use hygeia_node::roles::{Site, gateway};
 use hygeia_node::telemetry::Metrics;
 use hygeia_protocol::lease::MemberId;
 use hygeia_protocol::message::{
-    Address, Alert, B32, Contribution, HexBytes, Message, Receipt, ScoredWindow, Settlement, SettlementStatus,
-    Signature, V1,
+    Address, Alert, AlertOutcome, B32, Contribution, HexBytes, Message, Outcome, Receipt, ScoredWindow, Settlement,
+    SettlementStatus, Signature, V1,
 };
 use hygeia_protocol::subject::{self, Partition, Stream};
 use hygeia_protocol::time::Timestamp;
@@ -44,6 +44,7 @@ async fn what_the_gateway_answers_is_what_the_broker_holds() -> Result<()> {
     the_page_and_every_answer_are_locked_down(&ward).await?;
     an_alert_is_followed_to_the_chain(&ward).await?;
     what_was_held_back_is_shown(&ward).await?;
+    a_clinicians_word_on_an_alert_is_stored(&ward).await?;
 
     nats.restart().await?;
     ward.publish_alert(2).await?;
@@ -185,6 +186,34 @@ async fn what_was_held_back_is_shown(ward: &Ward) -> Result<()> {
     let held_back = ward.get("/v1/alerts").await?.json()?["held_back"].clone();
     assert_eq!((&held_back[0]["reason"], &held_back[1]["reason"]), (&json!("rate_limit"), &json!("cool_down")));
     assert_eq!(held_back[0]["window_id"], json!(B32::new([4; 32])));
+    Ok(())
+}
+
+/// The alert that the board has by now takes one of two words; everything else is turned away, and nothing of it stored.
+async fn a_clinicians_word_on_an_alert_is_stored(ward: &Ward) -> Result<()> {
+    let id = ward.get("/v1/alerts").await?.json()?["alerts"][0]["alert_id"].as_str().context("an alert")?.to_owned();
+    let path = format!("/v1/alerts/{id}/outcome");
+    let other = format!("/v1/alerts/{}/outcome", B32::new([9; 32]));
+    let typed = "application/json";
+    for (path, media_type, body, status, reason) in [
+        (&path, "text/plain", r#"{"outcome":"confirmed"}"#, 415, "not_json"),
+        (&path, typed, r#"{"outcome":"perhaps"}"#, 400, "malformed"),
+        (&path, typed, r#"{"outcome":"confirmed","by":"X"}"#, 400, "malformed"),
+        (&path, typed, r#"{"outcome":"care_triggered"}"#, 422, "not_a_persons_word"),
+        (&other, typed, r#"{"outcome":"confirmed"}"#, 404, "no_such_alert"),
+    ] {
+        let answer = ward.request("POST", path, media_type, body.as_bytes()).await?;
+        assert_eq!((answer.status, answer.json()?["reason"].as_str()), (status, Some(reason)), "{body}");
+    }
+    assert_eq!(ward.bus.stream_state(Stream::Outcomes).await?.0, 0, "nothing of them was stored");
+    assert_eq!(ward.get(&path).await?.status, 405);
+
+    let noted = ward.request("POST", &path, typed, br#"{"outcome":"confirmed"}"#).await?;
+    assert_eq!((noted.status, noted.json()?), (202, json!({"outcome": "confirmed"})));
+    let mut reader = OrderedReader::open(&ward.bus, Stream::Outcomes, Vec::new(), 1).await?;
+    let entry = reader.next_within(PATIENCE).await?.context("a word in the stream")?;
+    let word = AlertOutcome::decode(&entry.payload)?;
+    assert_eq!((word.alert_id.to_string(), word.outcome), (id, Outcome::Confirmed));
     Ok(())
 }
 

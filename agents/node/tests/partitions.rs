@@ -18,7 +18,7 @@ use hygeia_node::demo::processes::NatsServer;
 use hygeia_node::partition::{
     self, Damage, EFFECTS_MAX, Effect, Found, Lane, Outbox, Payload, Replica, Role, Snapshot, Snapshots, Work,
 };
-use hygeia_node::telemetry::Metrics;
+use hygeia_node::telemetry::{Loop, Metrics};
 use hygeia_protocol::lease::{LeaseRules, MemberId};
 use hygeia_protocol::subject::{self, Partition, Stream};
 use support::read_all;
@@ -56,6 +56,7 @@ impl Numbering {
 
 impl Role for Numbering {
     const NAME: &'static str = "numbering";
+    const LOOP: Loop = Loop::Oracle;
     const INPUT: Stream = Stream::Observations;
     const OUTPUTS: &'static [Stream] = &[Stream::Windows];
     type Work = NumberingWork;
@@ -100,6 +101,7 @@ impl Work for NumberingWork {
                     Ok(text.into_bytes())
                 })),
                 noted: None,
+                trace: None,
             };
             outbox.push(entry.sequence, effect);
         }

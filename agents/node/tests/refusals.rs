@@ -6,10 +6,12 @@ use alloy::primitives::B256;
 use hygeia_inference::package::ModelPackage;
 use hygeia_inference::schema::ClinicalState;
 use hygeia_node::chain::signing::OracleSigner;
-use hygeia_node::chain::transaction::{Outcome, Triggers};
+use hygeia_node::chain::transaction::{Outcome, Payer, Triggers};
 use hygeia_node::chain::{Chain, governance};
 use hygeia_node::demo::network::{Network, ProvedBy};
+use hygeia_node::journal::{self, Journal};
 use hygeia_node::keys::KeySettings;
+use hygeia_node::telemetry::Metrics;
 use hygeia_node::{engines, keys};
 use hygeia_policies::{MandateRegistry, ModelRegistry, OracleRegistry};
 use hygeia_protocol::bytes::{Address, B32, HexBytes, Signature};
@@ -25,6 +27,7 @@ struct Scene {
     network: Network,
     engine: Box<dyn Engine>,
     triggers: Triggers,
+    payer: Payer,
     oracle: OracleSigner,
 }
 
@@ -61,12 +64,12 @@ impl Scene {
     }
 
     async fn refused(&self, what: &str, receipt: &Receipt, error: &str) {
-        let answer = self.triggers.dry_run(receipt).await.expect("the chain answers");
+        let answer = self.triggers.dry_run(receipt, self.payer.address()).await.expect("the chain answers");
         assert_eq!(answer, Err(error.to_owned()), "{what}");
     }
 
     async fn accepted(&self, what: &str, receipt: &Receipt) {
-        let answer = self.triggers.dry_run(receipt).await.expect("the chain answers");
+        let answer = self.triggers.dry_run(receipt, self.payer.address()).await.expect("the chain answers");
         assert_eq!(answer, Ok(()), "{what}");
     }
 }
@@ -106,12 +109,13 @@ async fn refuse_each_forgery(by: ProvedBy, engine: Box<dyn Engine>) {
     let (end, later) = (now - 3_600, now - 1_800);
 
     let steward = network.accounts.steward.clone();
-    let chain = Chain::connect(network.anvil.url(), std::slice::from_ref(&steward), std::time::Duration::from_secs(5))
-        .await
-        .unwrap();
-    let triggers = Triggers::open(chain, steward.address(), &network.deployment, 0, &network.bus).await.unwrap();
+    let chain = Chain::connect(network.anvil.url(), &[], std::time::Duration::from_secs(5)).await.unwrap();
+    let journal = Journal::open(&network.bus, journal::STEWARD, Metrics::default()).await.unwrap();
+    let (deployment, bus) = (&network.deployment, &network.bus);
+    let triggers = Triggers::open(chain, deployment, 0, bus, journal.into(), Metrics::default()).await.unwrap();
+    let payer = Payer::new(steward, 1_000.try_into().unwrap());
     let oracle = OracleSigner::new(network.accounts.oracle.clone(), &network.deployment);
-    let scene = Scene { network, engine, triggers, oracle };
+    let scene = Scene { network, engine, triggers, payer, oracle };
 
     let honest = scene.receipt(second, later);
     scene.accepted("everything in order", &honest).await;
@@ -169,10 +173,10 @@ async fn refuse_each_forgery(by: ProvedBy, engine: Box<dyn Engine>) {
 
     // The same trigger twice: the first is taken for good, the second burns on the nullifier.
     let once = scene.receipt(first, end);
-    let outcome = scene.triggers.settle(&once).await.unwrap();
+    let outcome = scene.triggers.settle(&once, &scene.payer).await.unwrap();
     assert!(matches!(outcome, Outcome::Triggered { .. }), "{outcome:?}");
     scene.refused("the same trigger twice", &once, "NullifierUsed").await;
-    let again = scene.triggers.settle(&once).await.unwrap();
+    let again = scene.triggers.settle(&once, &scene.payer).await.unwrap();
     assert_eq!(again, outcome, "a steward that comes back finds its own trigger, and sends nothing");
 
     suspend_model(&scene.network).await;

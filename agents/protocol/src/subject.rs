@@ -20,6 +20,8 @@ pub const PROVE_REQUEST: &str = "prove.v1.request";
 pub const RECEIPT: &str = "receipt.v1";
 /// Where settlements go.
 pub const SETTLEMENT: &str = "settlement.v1";
+/// Where people's words on alerts go.
+pub const OUTCOME: &str = "outcome.v1";
 
 /// A share of the patients; messages of one patient always travel in the same one, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -48,6 +50,8 @@ pub enum Stream {
     Receipts,
     /// What became of a trigger on chain.
     Settlements,
+    /// What people say became of an alert.
+    Outcomes,
     /// Every scored window.
     Ledger,
     /// Which scored windows are proved together.
@@ -56,6 +60,10 @@ pub enum Stream {
     Audits,
     /// What was refused, without its content.
     DeadLetters,
+    /// Candidates compared with approved models.
+    Shadow,
+    /// What led to money, in chains of hashes.
+    Journal,
 }
 
 impl Partitioner {
@@ -94,17 +102,20 @@ impl fmt::Display for Partition {
 
 impl Stream {
     /// Every stream.
-    pub const ALL: [Stream; 10] = [
+    pub const ALL: [Stream; 13] = [
         Stream::Observations,
         Stream::Windows,
         Stream::Alerts,
         Stream::ProofRequests,
         Stream::Receipts,
         Stream::Settlements,
+        Stream::Outcomes,
         Stream::Ledger,
         Stream::AuditOrders,
         Stream::Audits,
         Stream::DeadLetters,
+        Stream::Shadow,
+        Stream::Journal,
     ];
 
     /// Name of the stream on the broker.
@@ -117,10 +128,13 @@ impl Stream {
             Stream::ProofRequests => "HYGEIA_PROVE",
             Stream::Receipts => "HYGEIA_RECEIPT",
             Stream::Settlements => "HYGEIA_SETTLEMENT",
+            Stream::Outcomes => "HYGEIA_OUTCOME",
             Stream::Ledger => "HYGEIA_LEDGER",
             Stream::AuditOrders => "HYGEIA_AUDIT_ORDER",
             Stream::Audits => "HYGEIA_AUDIT",
             Stream::DeadLetters => "HYGEIA_DEAD",
+            Stream::Shadow => "HYGEIA_SHADOW",
+            Stream::Journal => "HYGEIA_JOURNAL",
         }
     }
 
@@ -134,10 +148,13 @@ impl Stream {
             Stream::ProofRequests => PROVE_REQUEST,
             Stream::Receipts => RECEIPT,
             Stream::Settlements => SETTLEMENT,
+            Stream::Outcomes => OUTCOME,
             Stream::Ledger => "ledger.v1.*",
             Stream::AuditOrders => "audit-order.v1.*",
             Stream::Audits => "audit.v1.*.*",
             Stream::DeadLetters => "dead.v1.*",
+            Stream::Shadow => "shadow.v1.*",
+            Stream::Journal => "journal.v1.*",
         }
     }
 
@@ -210,11 +227,23 @@ pub fn dead_letter(reason: &'static str) -> String {
     format!("dead.v1.{reason}")
 }
 
+/// Where comparisons of this candidate with approved models go.
+#[must_use]
+pub fn shadow(candidate: &B32) -> String {
+    format!("shadow.v1.{}", candidate.to_hex())
+}
+
 /// Where the marks of this partition's owners go, in a stream that is fenced.
 #[must_use]
 pub fn fence(stream: Stream, partition: Partition) -> Option<String> {
     let filter = stream.fence_filter()?;
     Some(format!("{}{partition}", filter.strip_suffix('*')?))
+}
+
+/// Where the entries of this chain of the journal go. The chain is named after the role that writes it.
+#[must_use]
+pub fn journal(chain: &'static str) -> String {
+    format!("journal.v1.{chain}")
 }
 
 /// The partition that a subject of one of the four partitioned streams names.

@@ -17,24 +17,32 @@ use serde::{Deserialize, Serialize};
 use crate::bytes::B32;
 use crate::time::Timestamp;
 
+/// Transactions of one nonce whose receipts are asked for. One that was sent before these is still found by its effect;
+/// from the first fee to the highest there are thirteen.
+const SENT_MAX: usize = 16;
+/// Doublings of the wait after a failure.
+const BACK_OFF_DOUBLINGS_MAX: u32 = 6;
+/// Doublings of the wait before a transaction is sent again.
+const RESEND_DOUBLINGS_MAX: u32 = 3;
+
 /// Bounds of a submission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SubmissionConfig {
     /// Blocks on top of a transaction's own until it is final; no re-org is deeper.
     pub confirmations: u64,
-    /// How long a transaction may stay without a receipt before it is sent again with a higher fee.
+    /// How long a transaction may stay without a receipt before it is sent again with a higher fee; up to eight times as
+    /// long after many attempts.
     pub resend_after_s: u32,
-    /// First wait after a transient failure; doubles with each attempt.
+    /// First wait after a failure; doubles with each attempt, up to 64 times as long.
     pub retry_after_s: u32,
     /// How long to wait for an answer to an action before asking again.
     pub answer_within_s: u32,
-    /// Transactions sent at most.
-    pub attempts_max: u32,
     /// Rise of the fee from one transaction to the next, in percent. Nodes ask for 10 at least.
     pub fee_bump_percent: u32,
     /// The fee rises by this much at most over the first, in percent.
     pub fee_bump_percent_max: u32,
-    /// How long to try before giving up: an attestation is too old for the contract after that.
+    /// How long to try before giving up. Nothing else ends a submission that the contract would still take, so this is
+    /// longer than any policy takes an attestation: where the contract says that it is too old, that comes first.
     pub give_up_after_s: u32,
 }
 
@@ -45,10 +53,9 @@ impl Default for SubmissionConfig {
             resend_after_s: 30,
             retry_after_s: 1,
             answer_within_s: 15,
-            attempts_max: 10,
             fee_bump_percent: 13,
             fee_bump_percent_max: 300,
-            give_up_after_s: 3_600,
+            give_up_after_s: 14 * 86_400,
         }
     }
 }
@@ -170,11 +177,9 @@ pub enum FailReason {
         /// First four bytes of its error, where they are known.
         selector: Option<[u8; 4]>,
     },
-    /// No node took a transaction in as many attempts as allowed.
-    #[error("no node took the transaction")]
-    Exhausted,
-    /// The time allowed is over. A transaction that was sent may still land: the reconciler looks again.
-    #[error("the time allowed is over")]
+    /// The time allowed is over, and the chain, asked last, does not have the effect. A transaction that was sent may
+    /// still land: the reconciler looks again.
+    #[error("the time allowed is over, and the chain does not have the effect")]
     GaveUp,
 }
 
@@ -191,8 +196,9 @@ pub struct Submission {
     nonce: Option<u64>,
     /// True where a transaction with this nonce may be known to a node.
     exposed: bool,
-    /// Transactions of this nonce that a node took; at most `attempts_max`.
+    /// Transactions of this nonce that a node took; the newest [`SENT_MAX`].
     sent: Vec<B32>,
+    /// Transactions handed out. They shape the waits and end nothing.
     attempts: u32,
     fee_bump_percent: u32,
     /// True where the contract refused once while a transaction may still be on its way.
@@ -278,6 +284,14 @@ impl Submission {
         }
     }
 
+    /// Begins again with a submission that has ended: its effect was taken out of the chain, or was given up too soon. It
+    /// keeps its nonce, because what was sent with it may land again; [`Event::Requested`] sets it off.
+    #[must_use]
+    pub fn reopened(self) -> Submission {
+        let exposed = self.nonce.is_some();
+        Submission { started: None, state: State::New, head: 0, attempts: 0, refused: false, exposed, ..self }
+    }
+
     /// Takes in what happened and says what to do. A submission that has ended answers
     /// [`Event::Requested`] with its end again and everything else with nothing.
     pub fn step(&mut self, event: Event, now: Timestamp) -> Vec<Action> {
@@ -359,23 +373,10 @@ impl Submission {
     }
 
     fn send(&mut self, nonce: u64, now: Timestamp) -> Vec<Action> {
-        if self.attempts >= self.config.attempts_max {
-            return self.out_of_attempts(now);
-        }
-        self.attempts += 1;
+        self.attempts = self.attempts.saturating_add(1);
         self.state = State::Sending { since: now };
         let (attempt, fee_bump_percent) = (self.attempts, self.fee_bump_percent);
         vec![Action::Send { nonce, fee_bump_percent, attempt }]
-    }
-
-    /// A transaction on its way may still land: then all that is left is to look for it until the time
-    /// allowed is over.
-    fn out_of_attempts(&mut self, now: Timestamp) -> Vec<Action> {
-        if !self.exposed {
-            return self.fail(FailReason::Exhausted);
-        }
-        self.state = State::Pending { since: now };
-        self.ask_receipts()
     }
 
     fn sent(&mut self, tx: B32, nonce: u64, now: Timestamp) -> Vec<Action> {
@@ -384,6 +385,9 @@ impl Submission {
         }
         self.exposed = true;
         if !self.sent.contains(&tx) {
+            if self.sent.len() >= SENT_MAX {
+                self.sent.remove(0);
+            }
             self.sent.push(tx);
         }
         if matches!(self.state, State::Sending { .. }) {
@@ -399,15 +403,13 @@ impl Submission {
         match kind {
             SendFailure::Transient => {
                 self.exposed = true;
-                if self.attempts >= self.config.attempts_max {
-                    return self.out_of_attempts(now);
-                }
-                self.state = State::BackingOff { until: now.plus_seconds(self.back_off_s()) };
-                Vec::new()
+                self.back_off(now)
             }
             SendFailure::Underpriced => {
+                let before = self.fee_bump_percent;
                 self.raise_fee();
-                self.send(nonce, now)
+                // At its highest fee it waits: the market or the block that takes the earlier transaction.
+                if self.fee_bump_percent > before { self.send(nonce, now) } else { self.back_off(now) }
             }
             SendFailure::NonceTooLow => self.check(Then::AwaitNonce { since: now }, now),
             SendFailure::Reverted { selector } => self.check(Then::Refuse { selector }, now),
@@ -466,8 +468,9 @@ impl Submission {
                 self.ask_landing(landing, success, now)
             }
             State::Landed { .. } => Vec::new(),
+            // Without the chain's answer nothing is given up.
             State::Checking { since, then: Then::GiveUp } if over(since, answer_within_s) => {
-                self.fail(FailReason::GaveUp)
+                self.check(Then::GiveUp, now)
             }
             State::Checking { then: Then::GiveUp, .. } => Vec::new(),
             _ if late => {
@@ -480,7 +483,7 @@ impl Submission {
                 self.exposed = true;
                 self.check(Then::Send, now)
             }
-            State::Pending { since } if over(since, self.config.resend_after_s) => {
+            State::Pending { since } if over(since, self.resend_after_s()) => {
                 self.raise_fee();
                 self.check(Then::Send, now)
             }
@@ -504,9 +507,17 @@ impl Submission {
         self.end().into_iter().collect()
     }
 
-    /// The wait doubles up to 64-fold.
-    fn back_off_s(&self) -> u64 {
-        u64::from(self.config.retry_after_s) << self.attempts.saturating_sub(1).min(6)
+    fn back_off(&mut self, now: Timestamp) -> Vec<Action> {
+        let doublings = self.attempts.saturating_sub(1).min(BACK_OFF_DOUBLINGS_MAX);
+        let pause_s = u64::from(self.config.retry_after_s) << doublings;
+        self.state = State::BackingOff { until: now.plus_seconds(pause_s) };
+        Vec::new()
+    }
+
+    /// A transaction that many like it did not help is looked after less often.
+    fn resend_after_s(&self) -> u32 {
+        let doublings = self.attempts.saturating_sub(1).min(RESEND_DOUBLINGS_MAX);
+        self.config.resend_after_s.saturating_mul(1 << doublings)
     }
 
     /// Compounds, since a node compares with the transaction to be replaced and not with the first one.

@@ -1,21 +1,26 @@
 //! What a role asks of the outside, and what it hears. Every call is an await: the places where a role can be killed.
 
+use std::rc::Rc;
+
 use hygeia_protocol::bytes::B32;
 use hygeia_protocol::subject::Stream;
 use hygeia_protocol::submission::Landing;
 
-use crate::broker::{Delivery, Entry, Publication, Stored};
+use crate::broker::{Change, Delivery, Entry, Filter, Publication, Stored, Subject};
 use crate::chain::{Refusal, Tx};
+use crate::governance::Seen;
 
 /// A call.
 #[derive(Clone, Debug)]
 pub enum Request {
     /// Store a message.
     Publish(Publication),
-    /// Messages from a place on; waits for one to come.
+    /// Messages from a place on; waits for one to come, unless `wait_ms` is 0.
     Read {
         /// Of which stream.
         stream: Stream,
+        /// Which of them.
+        filter: Filter,
         /// The first place.
         from: u64,
         /// How long to wait.
@@ -33,19 +38,41 @@ pub enum Request {
         /// Of which stream.
         stream: Stream,
         /// The subject.
-        subject: String,
+        subject: Subject,
     },
     /// The value under a key.
     Get {
         /// The key.
-        key: String,
+        key: Rc<str>,
     },
-    /// Store a value.
-    Put {
+    /// Write a value, or remove it.
+    Write {
         /// The key.
-        key: String,
+        key: Rc<str>,
         /// The value.
-        value: Vec<u8>,
+        bytes: Option<Rc<[u8]>>,
+        /// The revision that must stand, where that matters.
+        after: Option<u64>,
+        /// How long it is kept, where the broker is to remove it.
+        ttl_ms: Option<u64>,
+        /// A sign of life, which comes all the time: no fault is counted by it.
+        is_routine: bool,
+    },
+    /// Forget keys by their beginning.
+    Purge {
+        /// The beginning.
+        prefix: Rc<str>,
+        /// But not those.
+        but: Rc<str>,
+    },
+    /// What was written since a revision; waits for a write to come, unless `wait_ms` is 0.
+    Watch {
+        /// Beginning of the keys.
+        prefix: Rc<str>,
+        /// The revision.
+        since: u64,
+        /// How long to wait.
+        wait_ms: u64,
     },
     /// Jobs; waits for one to come.
     Fetch {
@@ -65,8 +92,12 @@ pub enum Request {
     },
     /// The newest block.
     Head,
-    /// Transactions of the account: up to a block, or with those that wait.
+    /// What stands in the registries.
+    Registries,
+    /// Transactions of an account: up to a block, or with those that wait.
     Nonce {
+        /// The account.
+        account: u8,
         /// The block.
         block: Option<u64>,
     },
@@ -79,19 +110,19 @@ pub enum Request {
     },
     /// Whether the contract would refuse.
     Estimate {
-        /// What would be burned.
-        nullifier: B32,
+        /// What is asked for.
+        call: Call,
     },
     /// Send a transaction.
     Send {
+        /// Whose.
+        account: u8,
         /// Its nonce.
         nonce: u64,
         /// What it pays.
         fee_percent: u32,
-        /// What it carries.
-        receipt: B32,
-        /// What it burns.
-        nullifier: B32,
+        /// What it asks for.
+        call: Call,
     },
     /// Whether a transaction is in a block.
     Mined {
@@ -110,6 +141,21 @@ pub enum Request {
     },
 }
 
+/// What a transaction asks the contract for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// The receipt that it carries.
+    pub receipt: B32,
+    /// The nullifier that it burns.
+    pub nullifier: B32,
+    /// Whose care is asked for.
+    pub mandate: B32,
+    /// The model that the proof is of.
+    pub model: B32,
+    /// End of the window, in seconds.
+    pub end: u64,
+}
+
 /// An answer.
 #[derive(Clone, Debug)]
 pub enum Reply {
@@ -118,13 +164,19 @@ pub enum Reply {
     /// To [`Request::Read`], [`Request::At`] and [`Request::LastOf`].
     Entries(Vec<Entry>),
     /// To [`Request::Get`].
-    Value(Option<Vec<u8>>),
+    Value(Option<(u64, Rc<[u8]>)>),
+    /// To [`Request::Write`]: the revision, or nothing where another write came first.
+    Written(Option<u64>),
+    /// To [`Request::Watch`].
+    Changes(Vec<Change>),
     /// To [`Request::Fetch`].
     Jobs(Vec<Delivery>),
-    /// To [`Request::Put`], [`Request::Ack`], [`Request::Prove`] and [`Request::Sleep`].
+    /// To [`Request::Purge`], [`Request::Ack`], [`Request::Prove`] and [`Request::Sleep`].
     Done,
     /// To [`Request::Head`] and [`Request::Nonce`].
     Number(u64),
+    /// To [`Request::Registries`].
+    Registries(Seen),
     /// To [`Request::Landing`].
     Landing(Option<Landing>),
     /// To [`Request::Estimate`].
@@ -164,10 +216,13 @@ impl Request {
             | Request::At { .. }
             | Request::LastOf { .. }
             | Request::Get { .. }
-            | Request::Put { .. }
+            | Request::Write { .. }
+            | Request::Purge { .. }
+            | Request::Watch { .. }
             | Request::Fetch { .. }
             | Request::Ack { .. } => Target::Broker,
             Request::Head
+            | Request::Registries
             | Request::Nonce { .. }
             | Request::Landing { .. }
             | Request::Estimate { .. }
@@ -183,7 +238,8 @@ impl Request {
         matches!(
             self,
             Request::Publish(_)
-                | Request::Put { .. }
+                | Request::Write { is_routine: false, .. }
+                | Request::Purge { .. }
                 | Request::Ack { .. }
                 | Request::Send { .. }
                 | Request::Prove { .. }
@@ -194,7 +250,7 @@ impl Request {
     #[must_use]
     pub const fn wait_ms(&self) -> u64 {
         match self {
-            Request::Read { wait_ms, .. } | Request::Fetch { wait_ms, .. } => *wait_ms,
+            Request::Read { wait_ms, .. } | Request::Fetch { wait_ms, .. } | Request::Watch { wait_ms, .. } => *wait_ms,
             _ => 0,
         }
     }

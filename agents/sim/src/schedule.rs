@@ -1,11 +1,18 @@
 //! What goes wrong and when. A schedule is a plain list, so that a failing one can be made shorter.
 
-use crate::process::Process;
+use hygeia_protocol::subject::Partition;
+
+use crate::drivers::LEASE_TTL_MS;
+use crate::process::{Process, Role};
 use crate::rng::Rng;
-use crate::ward::HOUR_MS;
+use crate::ward::{HOUR_MS, PARTITIONS};
 
 /// Faults in an hour, over the whole system.
-const FAULTS_PER_HOUR: u64 = 4;
+pub const FAULTS_PER_HOUR: u64 = 4;
+/// A wall clock is wrong by this much at most.
+const CLOCK_OFF_MS_MAX: u64 = 3 * HOUR_MS;
+/// Time between two processes of a rolling restart.
+const ROLL_MS: u64 = 20_000;
 /// Calls of a process that a fault skips at most after its time, so that it meets every place between two outputs.
 const SKIP_MAX: u64 = 12;
 /// Every so many downtimes is longer than the broker remembers message ids.
@@ -36,6 +43,33 @@ pub enum Fault {
         /// How long until it is started again.
         down_ms: u64,
     },
+    /// The process is asked to end, and is started again: a rolling restart does this to one after another.
+    Stop {
+        /// Which.
+        process: Process,
+        /// When.
+        at_ms: u64,
+    },
+    /// The process stands still, and goes on as if nothing had been.
+    Pause {
+        /// Which.
+        process: Process,
+        /// When.
+        at_ms: u64,
+        /// How long.
+        for_ms: u64,
+    },
+    /// The wall clock of the process is wrong for a while.
+    Clock {
+        /// Which.
+        process: Process,
+        /// From when.
+        at_ms: u64,
+        /// By how much.
+        off_ms: i64,
+        /// How long.
+        for_ms: u64,
+    },
     /// Nothing passes between the process and the broker.
     Cut {
         /// Which.
@@ -51,6 +85,15 @@ pub enum Fault {
         at_ms: u64,
         /// How long until it is back.
         down_ms: u64,
+    },
+    /// What is stored of the state of a partition is damaged.
+    Rot {
+        /// Of which role.
+        role: Role,
+        /// Which partition.
+        partition: Partition,
+        /// When.
+        at_ms: u64,
     },
     /// The newest blocks are replaced by others, once the lowest of them holds a transaction of ours.
     Reorg {
@@ -115,8 +158,12 @@ impl Fault {
         match *self {
             Fault::Call { at_ms, .. }
             | Fault::Kill { at_ms, .. }
+            | Fault::Stop { at_ms, .. }
+            | Fault::Pause { at_ms, .. }
+            | Fault::Clock { at_ms, .. }
             | Fault::Cut { at_ms, .. }
             | Fault::BrokerDown { at_ms, .. }
+            | Fault::Rot { at_ms, .. }
             | Fault::Reorg { at_ms, .. }
             | Fault::Silence { at_ms, .. }
             | Fault::Congestion { at_ms, .. }
@@ -127,29 +174,49 @@ impl Fault {
 
 /// The faults of a seed, in the order of their times; their places in the list name them.
 #[must_use]
-pub fn draw(seed: u64, hours: u64) -> Vec<Fault> {
+pub fn draw(seed: u64, hours: u64, replicas: u8, per_hour: u64) -> Vec<Fault> {
+    let processes: Vec<Process> = Process::all(replicas).filter(|process| *process != Process::Gateway).collect();
     let mut faults: Vec<Fault> =
-        (0..hours * FAULTS_PER_HOUR).map(|n| fault(&mut Rng::of(seed, &[KEY, n]), hours)).collect();
+        (0..hours * per_hour).flat_map(|n| fault(&mut Rng::of(seed, &[KEY, n]), hours, &processes)).collect();
     faults.sort_by_key(Fault::at_ms);
     faults
 }
 
-fn fault(rng: &mut Rng, hours: u64) -> Fault {
+fn fault(rng: &mut Rng, hours: u64, processes: &[Process]) -> Vec<Fault> {
     let at_ms = rng.between(0, hours * HOUR_MS);
-    let process = rng.pick(&Process::KILLED);
-    match rng.between(1, 16) {
+    let process = rng.pick(processes);
+    vec![match rng.between(1, 23) {
         1..=9 => Fault::Call { process, at_ms, skip: rng.between(0, SKIP_MAX), what: call_fault(rng) },
         10 => Fault::Kill { process, at_ms, down_ms: down_ms(rng) },
-        11 => Fault::Cut { process, at_ms, for_ms: rng.between(1_000, 120_000) },
-        12 => Fault::BrokerDown { at_ms, down_ms: rng.between(1_000, 60_000) },
-        13 => {
+        11 | 12 => Fault::Cut { process, at_ms, for_ms: outage_ms(rng) },
+        13 => Fault::BrokerDown { at_ms, down_ms: rng.between(1_000, 60_000) },
+        14 => {
             let depth = rng.between(1, crate::chain::CONFIRMATIONS);
             Fault::Reorg { at_ms, depth, keep: !rng.once_in(2) }
         }
-        14 => Fault::Silence { at_ms, for_ms: rng.between(5_000, 300_000) },
-        15 => Fault::Congestion { at_ms, for_ms: rng.between(30_000, 300_000) },
-        _ => Fault::Forget { at_ms },
-    }
+        15 => Fault::Silence { at_ms, for_ms: rng.between(5_000, 300_000) },
+        16 => Fault::Congestion { at_ms, for_ms: rng.between(30_000, 300_000) },
+        17 => Fault::Forget { at_ms },
+        18 | 19 => Fault::Pause { process, at_ms, for_ms: outage_ms(rng) },
+        20 => {
+            let off_ms = i64::try_from(rng.between(60_000, CLOCK_OFF_MS_MAX)).expect("hours fit");
+            let off_ms = if rng.once_in(2) { -off_ms } else { off_ms };
+            Fault::Clock { process, at_ms, off_ms, for_ms: rng.between(10_000, HOUR_MS) }
+        }
+        21 => Fault::Stop { process, at_ms },
+        22 => {
+            let role = rng.pick(&[Role::Oracle, Role::Sentinel]);
+            let partition = u16::try_from(rng.between(1, u64::from(PARTITIONS)) - 1).expect("partitions are few");
+            Fault::Rot { role, partition: Partition(partition), at_ms }
+        }
+        _ => return rolling_restart(at_ms, processes),
+    }]
+}
+
+/// Each process in turn, the next one when the one before is back.
+fn rolling_restart(at_ms: u64, processes: &[Process]) -> Vec<Fault> {
+    let times = (0..).map(|n| at_ms + n * ROLL_MS);
+    processes.iter().zip(times).map(|(&process, at_ms)| Fault::Stop { process, at_ms }).collect()
 }
 
 fn call_fault(rng: &mut Rng) -> CallFault {
@@ -165,4 +232,9 @@ fn call_fault(rng: &mut Rng) -> CallFault {
 
 fn down_ms(rng: &mut Rng) -> u64 {
     if rng.once_in(LONG_ONCE_IN) { rng.between(11 * 60_000, 25 * 60_000) } else { rng.between(500, 8_000) }
+}
+
+/// Shorter than a lease, or longer than a lease and the broker's memory of ids.
+fn outage_ms(rng: &mut Rng) -> u64 {
+    if rng.once_in(2) { rng.between(1_000, 120_000) } else { rng.between(LEASE_TTL_MS, 25 * 60_000) }
 }

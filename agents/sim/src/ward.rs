@@ -1,12 +1,15 @@
 //! The ward: what patients' devices send, and what stands in for schema, model, commitment and enrolment.
 
 use std::num::NonZeroU16;
+use std::rc::Rc;
 
-use hygeia_protocol::bytes::{B32, Salt};
+pub use hygeia_protocol::bytes::B32;
+use hygeia_protocol::bytes::Salt;
 use hygeia_protocol::code::Code;
 use hygeia_protocol::digest::Digest;
+use hygeia_protocol::message::{Message as _, ScoredWindow};
 use hygeia_protocol::observation::{DeviceId, Observation, PatientId};
-use hygeia_protocol::subject::{self, Partitioner};
+use hygeia_protocol::subject::{Partition, Partitioner};
 use hygeia_protocol::time::Timestamp;
 use hygeia_protocol::triage::TriagePolicy;
 use hygeia_protocol::window::WindowSnapshot;
@@ -17,10 +20,10 @@ use crate::rng::Rng;
 pub const HOUR_MS: u64 = 3_600_000;
 /// The instant that a run begins at: a midnight, so that hours read as such.
 pub const START: Timestamp = Timestamp::from_seconds(1_767_225_600);
-/// The one model.
-pub const MODEL: B32 = B32::new([1; 32]);
-/// The one policy.
-pub const POLICY: B32 = B32::new([2; 32]);
+/// The models: one that runs from the start, one that is approved on the way.
+pub const MODELS: [B32; 2] = [B32::new([1; 32]), B32::new([2; 32])];
+/// Partitions of the ward.
+pub const PARTITIONS: u16 = 8;
 /// Hash of the feature schema.
 pub const SCHEMA: B32 = B32::new([3; 32]);
 /// Hash of the circuit.
@@ -37,11 +40,11 @@ pub struct Sent {
     /// When the gateway has it, in milliseconds after the start.
     pub at_ms: u64,
     /// Where it goes.
-    pub subject: String,
+    pub partition: Partition,
     /// Its identity.
-    pub id: String,
+    pub id: Rc<str>,
     /// The message.
-    pub payload: Vec<u8>,
+    pub payload: Rc<[u8]>,
 }
 
 /// Everything that the devices of a ward send, in the order of arrival.
@@ -61,7 +64,7 @@ pub fn mandate(patient: &PatientId) -> B32 {
 /// The partitions of the ward.
 #[must_use]
 pub fn partitioner() -> Partitioner {
-    Partitioner::new([7; 32], NonZeroU16::new(8).expect("8 is not zero"))
+    Partitioner::new([7; 32], NonZeroU16::new(PARTITIONS).expect("there are some"))
 }
 
 /// What stands in for the features: enough of a window to tell two windows apart.
@@ -73,10 +76,25 @@ pub fn features(snapshot: &WindowSnapshot) -> Vec<i32> {
     vec![of(heart_rate.map(|r| r.value_milli)), of(heart_rate.map(|r| r.delta_milli)), sum]
 }
 
-/// What stands in for the model: a heart rate of 120 scores the threshold.
+/// The policy that names a model.
 #[must_use]
-pub fn score(features: &[i32]) -> i64 {
-    features.first().map_or(0, |&heart_rate| (i64::from(heart_rate) - 90_000) / 20)
+pub const fn policy(model: &B32) -> B32 {
+    let mut bytes = *model.as_bytes();
+    bytes[0] = 9;
+    B32::new(bytes)
+}
+
+/// What stands in for the models: to the first one a heart rate of 120 is worth the threshold, to the second one of 118.
+#[must_use]
+pub fn score(model: &B32, features: &[i32]) -> i64 {
+    let calm = if *model == MODELS[0] { 90_000 } else { 88_000 };
+    features.first().map_or(0, |&heart_rate| (i64::from(heart_rate) - calm) / 20)
+}
+
+/// The identity of the ledger's line about a window and a model.
+#[must_use]
+pub fn line_id(window: &B32, model: &B32) -> String {
+    Digest::new(ScoredWindow::TYPE).field(window.as_bytes()).field(model.as_bytes()).finish().to_hex()
 }
 
 /// The salt of a window, derived as the oracle's is.
@@ -95,9 +113,9 @@ pub fn commitment(features: &[i32], salt: &Salt) -> B32 {
 
 /// What the contract burns: one per mandate, policy and period of the cool-down.
 #[must_use]
-pub fn nullifier(mandate: &B32, end_s: u64) -> B32 {
+pub fn nullifier(mandate: &B32, policy: &B32, end_s: u64) -> B32 {
     let period = end_s / u64::from(TRIAGE.cool_down_s);
-    Digest::new("hygeia-sim/nullifier").field(mandate.as_bytes()).field(POLICY.as_bytes()).integer(period).finish()
+    Digest::new("hygeia-sim/nullifier").field(mandate.as_bytes()).field(policy.as_bytes()).integer(period).finish()
 }
 
 /// One patient: a monitor that reports now and then, a laboratory that reports late, and an episode in most stays.
@@ -131,7 +149,7 @@ fn stay(seed: u64, number: u64, hours: u64) -> Vec<Sent> {
 struct Bed {
     patient: PatientId,
     device: DeviceId,
-    subject: String,
+    partition: Partition,
     seq: u64,
     sent: Vec<Sent>,
 }
@@ -140,8 +158,8 @@ impl Bed {
     fn new(number: u64) -> Bed {
         let patient = PatientId::new(&format!("p-{number}")).expect("a letter and digits");
         let device = DeviceId::new(&format!("d-{number}")).expect("a letter and digits");
-        let subject = subject::observation(partitioner().of(&patient));
-        Bed { patient, device, subject, seq: 0, sent: Vec::new() }
+        let partition = partitioner().of(&patient);
+        Bed { patient, device, partition, seq: 0, sent: Vec::new() }
     }
 
     fn send(&mut self, at_ms: u64, ago_s: u64, code: Code, value_milli: u64) {
@@ -152,15 +170,15 @@ impl Bed {
         let observation = made.expect("the ward's values are plausible");
         self.sent.push(Sent {
             at_ms,
-            subject: self.subject.clone(),
-            id: observation.message_id(),
-            payload: observation.encode(),
+            partition: self.partition,
+            id: observation.message_id().into(),
+            payload: observation.encode().into(),
         });
     }
 
     /// A device that did not hear that its last message was taken: another id, the same sequence number.
     fn repeat(&mut self, at_ms: u64) {
         let Some(last) = self.sent.last().cloned() else { return };
-        self.sent.push(Sent { at_ms, id: format!("{}-again", last.id), ..last });
+        self.sent.push(Sent { at_ms, id: format!("{}-again", last.id).into(), ..last });
     }
 }

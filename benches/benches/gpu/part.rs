@@ -3,6 +3,7 @@
 use std::{
     error::Error,
     io::{BufRead, BufReader},
+    panic::resume_unwind,
     process::{ChildStdout, Command, Stdio},
     sync::mpsc::{Receiver, RecvTimeoutError, channel},
     thread,
@@ -149,6 +150,9 @@ fn collect(lines: &Receiver<String>, until: Instant, tell: &mut impl FnMut(&Valu
     }
 }
 
+/// Lanes that are checked beside each other.
+const LANES: usize = 2;
+
 fn conforms<P: Place>(cases: &mut Cases) {
     let checks: [(&str, Check<CudaAccelerator<P>>); 10] = [
         ("vectors", conformance::vectors),
@@ -171,6 +175,15 @@ fn conforms<P: Place>(cases: &mut Cases) {
     for (name, check) in checks {
         cases.add(name, || {
             check(&device);
+            Ok(json!({}))
+        });
+    }
+    for (name, check) in checks {
+        cases.add(&format!("{name}, in lanes beside each other"), || {
+            thread::scope(|scope| {
+                let lanes: Vec<_> = (0..LANES).map(|_| scope.spawn(|| device.in_flight(check))).collect();
+                lanes.into_iter().try_for_each(|lane| lane.join().unwrap_or_else(|panic| resume_unwind(panic)))
+            })?;
             Ok(json!({}))
         });
     }

@@ -5,6 +5,7 @@
 //! ```text
 //! cargo xtask bench prover                    # some two minutes
 //! cargo xtask bench prover --runs 3 --json
+//! cargo xtask bench prover --scalar           # as on a processor without AVX-512 IFMA
 //! cargo xtask bench prover --record benches/records/2026-11-22-prover.json
 //! ```
 
@@ -14,6 +15,7 @@ use hygeia_benches::Arguments;
 use hygeia_benches::measure::{Sorted, Took, measured, rounded};
 use hygeia_benches::models::{MODELS, Model};
 use hygeia_benches::record;
+use hygeia_gpu_kernels::cpu::Arithmetic;
 use hygeia_zkml::audit::{AuditBatch, AuditKeys, AuditPlan, AuditWindow};
 use hygeia_zkml::{EngineConfig, Goal, NativeEngine, Placement, Salt};
 use rand::{Rng, SeedableRng};
@@ -37,10 +39,14 @@ struct Pair {
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::read();
     let runs = arguments.number("--runs", 5);
+    if arguments.has("--scalar") {
+        Arithmetic::detect_none();
+    }
     let pairs = measure(runs, arguments.number("--threads", 0))?;
     let worst = pairs.iter().map(Pair::ratio).fold(0.0, f64::max);
     let method = json!({
         "runs": runs,
+        "lanes": Arithmetic::detect().is_vector(),
         "cpu_s": "user and system time of the process, all threads: witness, proof, and verification of the own proof; median \
                   of the runs after one that warms caches; the provers take turns on the same windows",
         "stock": "halo2-axiom 0.5.3, create_proof on the same proving key",

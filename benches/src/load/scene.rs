@@ -63,6 +63,7 @@ impl Scene {
             engine: ProvedBy::Native,
             prover_arguments: ["--no-audit", "--threads", "1"].map(str::to_owned).to_vec(),
             audit_windows: None,
+            broker: None,
         };
         let network = Network::found(setup, &mut |step| eprintln!("  {step}")).await.expect("the network is founded");
         let mut scene = Self { network, program, folder };
@@ -126,7 +127,7 @@ impl Scene {
 
     /// Roles that ended although nobody asked them to, with the end of their log.
     pub fn check_roles(&mut self) {
-        for role in self.network.ended_roles() {
+        if let Some(role) = self.network.ended_roles().into_iter().next() {
             let log = std::fs::read_to_string(self.network.log_of(role)).unwrap_or_default();
             let lines: Vec<&str> = log.lines().rev().take(5).collect();
             panic!("the {} ended: {lines:#?}", role.name());

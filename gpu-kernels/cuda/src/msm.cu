@@ -110,7 +110,8 @@ struct Parts {
 
 // Each thread sums an equal share of a sorted list, however few buckets it falls into. Runs that begin and end within a
 // share are added to their buckets. A share's first and last run may go on in its neighbours: they become two parts of
-// a shorter list, for the next launch. Parts that do not exist are the identity, under a bucket that keeps the list
+// a shorter list, for the next launch. How long the list is stands on the device, so that launches can be recorded
+// before it is known: threads beyond it do nothing. Parts that do not exist are the identity, under a bucket that keeps the list
 // sorted.
 template <class Source>
 __device__ __forceinline__ void sum_share(const Source& source, u32 count, u32 share, Sum* buckets, u32* part_buckets,
@@ -150,14 +151,25 @@ __device__ __forceinline__ void sum_share(const Source& source, u32 count, u32 s
 
 extern "C" __global__ void __launch_bounds__(SHARE_THREADS)
     msm_sum_points(Sum* buckets, u32* part_buckets, Sum* part_sums, const uint2* entries, const Affine* table,
-                   u32 count, u32 share) {
-    sum_share(Points{entries, table}, count, share, buckets, part_buckets, part_sums);
+                   const u32* count, u32 share) {
+    sum_share(Points{entries, table}, *count, share, buckets, part_buckets, part_sums);
+}
+
+// Sums that are left of a list after so many launches: two of each share.
+__device__ __forceinline__ u32 left_over(u32 count, u32 first_share, u32 share, u32 launches) {
+#pragma unroll 1
+    for (u32 launch = 0; launch < launches; launch++) {
+        u32 cut = launch == 0 ? first_share : share;
+        count = 2 * ((count + cut - 1) / cut);
+    }
+    return count;
 }
 
 extern "C" __global__ void __launch_bounds__(SHARE_THREADS)
-    msm_sum_parts(Sum* buckets, u32* part_buckets, Sum* part_sums, const u32* in_buckets, const Sum* in_sums, u32 count,
-                  u32 share) {
-    sum_share(Parts{in_buckets, in_sums}, count, share, buckets, part_buckets, part_sums);
+    msm_sum_parts(Sum* buckets, u32* part_buckets, Sum* part_sums, const u32* in_buckets, const Sum* in_sums,
+                  const u32* count, u32 first_share, u32 share, u32 launches) {
+    u32 left = left_over(*count, first_share, share, launches);
+    sum_share(Parts{in_buckets, in_sums}, left, share, buckets, part_buckets, part_sums);
 }
 
 // The sum of a block's points, in its first thread. All threads of the block must come here.

@@ -4,8 +4,11 @@
 //! This crate never runs in the product, and never needs CUDA. It needs a C++ compiler (`c++`, or the one named by
 //! `CXX`).
 
+mod memory;
+mod queue;
+
 use std::{
-    alloc::{Layout, alloc, dealloc, handle_alloc_error},
+    alloc::Layout,
     collections::HashMap,
     env,
     ffi::c_void,
@@ -13,9 +16,8 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
     path::{Path, PathBuf},
     process::{self, Command},
-    ptr::NonNull,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
@@ -25,6 +27,10 @@ use hygeia_gpu_kernels::{
     cuda::{Argument, CudaAccelerator, Device, Memory, Shape, Source},
 };
 use libloading::Library;
+
+use memory::Block;
+pub use memory::HostMemory;
+use queue::{Launch, Operation, Queue};
 
 const HEADER: &str = include_str!("../../cuda/emulator/emulator.h");
 /// Libraries hide what is not an entry: they define the same names, and each has workers of its own.
@@ -41,35 +47,35 @@ const FLAGS: [&str; 8] = [
 ];
 /// Alignment that a device's allocations have.
 const ALIGNMENT: usize = 256;
-/// Contents of fresh memory: a kernel that counts on zeros must fail.
-const STALE: u8 = 0xa5;
-
-/// The processor in the place of a CUDA device.
+/// The processor in the place of a CUDA device, as one of its lanes sees it.
 #[derive(Debug)]
 pub struct Emulator {
     /// Where compiled kernels are kept.
     folder: PathBuf,
     /// Memory that may still be taken.
     left: Arc<AtomicUsize>,
+    queue: Arc<Queue>,
+    /// Of all lanes but the first.
+    lanes: Arc<Mutex<Vec<Arc<Queue>>>>,
+    is_home: bool,
+    /// Where operations go that are not to be done.
+    recording: Option<Recording>,
+    replays: AtomicUsize,
 }
 
 /// The kernels on the processor.
 pub type EmulatedAccelerator = CudaAccelerator<Emulator>;
 
-/// Memory of the emulated device.
-pub struct HostMemory {
-    start: NonNull<u8>,
-    bytes: usize,
-    /// Of the device, to give back to.
-    left: Arc<AtomicUsize>,
-}
-
 /// Compiled kernels.
 pub struct Module {
     entries: HashMap<&'static str, Entry>,
     /// Owns the code that the entries point to.
-    _library: Library,
+    library: Arc<Library>,
 }
+
+/// Operations to be repeated.
+#[derive(Debug, Clone, Default)]
+pub struct Recording(Arc<Mutex<Vec<Operation>>>);
 
 /// Grid along two axes, threads of a block, bytes of shared memory, and pointers to the arguments. The result is not
 /// zero where a launch is refused or threads of a block missed a barrier.
@@ -92,7 +98,43 @@ impl Emulator {
         let executable = env::current_exe().map_err(failed)?;
         let folder = executable.parent().unwrap_or(Path::new(".")).join("emulated-kernels");
         fs::create_dir_all(&folder).map_err(|_| KernelError::Device { operation: "make a folder", code: 0 })?;
-        Ok(Self { folder, left: Arc::new(AtomicUsize::new(bytes)) })
+        let (left, queue) = (Arc::new(AtomicUsize::new(bytes)), Arc::new(Queue::new(false)));
+        Ok(Self {
+            folder,
+            left,
+            queue,
+            lanes: Arc::default(),
+            is_home: true,
+            recording: None,
+            replays: AtomicUsize::new(0),
+        })
+    }
+
+    /// The same device, which does nothing before somebody waits for it: as late as a device may, lane by lane.
+    pub fn late(mut self) -> Self {
+        self.queue = Arc::new(Queue::new(true));
+        self
+    }
+
+    /// Recordings that were repeated in this lane.
+    pub fn replays(&self) -> usize {
+        self.replays.load(Ordering::Relaxed)
+    }
+
+    /// Does an operation in this lane, or records it.
+    fn ask(&self, operation: Operation) -> Result<(), KernelError> {
+        match &self.recording {
+            Some(recording) => {
+                recording.operations().push(operation);
+                Ok(())
+            }
+            None => self.queue.ask(operation),
+        }
+    }
+
+    fn beside(&self, queue: Arc<Queue>, recording: Option<Recording>) -> Self {
+        let (folder, left, lanes) = (self.folder.clone(), Arc::clone(&self.left), Arc::clone(&self.lanes));
+        Self { folder, left, queue, lanes, is_home: false, recording, replays: AtomicUsize::new(0) }
     }
 
     /// Compiles a library, unless the same text was compiled before.
@@ -127,6 +169,21 @@ impl Emulator {
 impl Device for Emulator {
     type Memory = HostMemory;
     type Module = Module;
+    type Recording = Recording;
+
+    fn lane(&self) -> Result<Self, KernelError> {
+        let queue = Arc::new(Queue::new(self.queue.is_late()));
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&queue));
+        Ok(self.beside(queue, None))
+    }
+
+    fn follow(&self, other: &Self) -> Result<(), KernelError> {
+        self.queue.follow(&other.queue)
+    }
+
+    fn finish(&self) -> Result<(), KernelError> {
+        self.queue.finish()
+    }
 
     fn name(&self) -> &'static str {
         "cuda-emulated"
@@ -137,32 +194,30 @@ impl Device for Emulator {
         let layout = layout(bytes).ok_or(refused.clone())?;
         let take = |left: usize| left.checked_sub(bytes);
         self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).map_err(|_| refused)?;
-        // SAFETY: the layout has a size above zero.
-        let start = unsafe { alloc(layout) };
-        let start = NonNull::new(start).unwrap_or_else(|| handle_alloc_error(layout));
-        // SAFETY: the memory was just allocated, with this size.
-        unsafe { start.write_bytes(STALE, bytes) };
-        Ok(HostMemory { start, bytes, left: Arc::clone(&self.left) })
+        let block = Arc::new(Block::new(layout, Arc::clone(&self.left)));
+        let (queue, lanes) = (Arc::clone(&self.queue), Arc::clone(&self.lanes));
+        Ok(HostMemory { block: Some(block), queue, lanes, is_home: self.is_home })
     }
 
     fn write(&self, memory: &mut HostMemory, bytes: &[u8]) -> Result<(), KernelError> {
-        memory.slice_mut()[..bytes.len()].copy_from_slice(bytes);
-        Ok(())
+        assert!(self.recording.is_none() && bytes.len() <= memory.bytes());
+        self.ask(Operation::Write(memory.block(), bytes.into()))
     }
 
     fn read(&self, memory: &HostMemory, offset: usize, bytes: &mut [u8]) -> Result<(), KernelError> {
-        bytes.copy_from_slice(&memory.slice()[offset..offset + bytes.len()]);
+        assert!(self.recording.is_none());
+        self.queue.finish()?;
+        bytes.copy_from_slice(&memory.block().bytes()[offset..][..bytes.len()]);
         Ok(())
     }
 
     fn copy(&self, from: &HostMemory, to: &mut HostMemory, bytes: usize) -> Result<(), KernelError> {
-        to.slice_mut()[..bytes].copy_from_slice(&from.slice()[..bytes]);
-        Ok(())
+        assert!(bytes <= from.bytes() && bytes <= to.bytes());
+        self.ask(Operation::Copy(from.block(), to.block(), bytes))
     }
 
     fn clear(&self, memory: &mut HostMemory) -> Result<(), KernelError> {
-        memory.slice_mut().fill(0);
-        Ok(())
+        self.ask(Operation::Clear(memory.block()))
     }
 
     fn compile(&self, source: &Source) -> Result<Module, KernelError> {
@@ -179,7 +234,7 @@ impl Device for Emulator {
             Ok((kernel, *entry))
         };
         let entries = source.kernels.iter().map(entry).collect::<Result<_, KernelError>>()?;
-        Ok(Module { entries, _library: library })
+        Ok(Module { entries, library: Arc::new(library) })
     }
 
     unsafe fn launch(
@@ -189,52 +244,34 @@ impl Device for Emulator {
         shape: Shape,
         arguments: &[Argument],
     ) -> Result<(), KernelError> {
-        let entry = module.entries.get(kernel).ok_or(KernelError::Device { operation: "find a kernel", code: 0 })?;
-        let pointers: Vec<*const c_void> = arguments.iter().map(Argument::pointer).collect();
-        let (columns, rows) = shape.grid;
-        // SAFETY: the caller vouches for the arguments; the pointers live until the call returns, and it returns when
-        // all threads have.
-        match unsafe { entry(columns, rows, shape.block, shape.shared, pointers.as_ptr()) } {
-            0 => Ok(()),
-            code => Err(KernelError::Device { operation: kernel, code }),
-        }
+        let entry = *module.entries.get(kernel).ok_or(KernelError::Device { operation: "find a kernel", code: 0 })?;
+        // The caller vouches for the arguments until the kernel is done, whenever that is.
+        let (_library, arguments) = (Arc::clone(&module.library), arguments.into());
+        self.ask(Operation::Launch(Launch { entry, _library, kernel, shape, arguments }))
+    }
+
+    fn record(&self, work: &mut dyn FnMut(&Self) -> Result<(), KernelError>) -> Result<Option<Recording>, KernelError> {
+        let recording = Recording::default();
+        work(&self.beside(Arc::clone(&self.queue), Some(recording.clone())))?;
+        Ok(Some(recording))
+    }
+
+    unsafe fn replay(&self, recording: &Recording) -> Result<(), KernelError> {
+        self.replays.fetch_add(1, Ordering::Relaxed);
+        recording.operations().iter().try_for_each(|operation| self.ask(operation.clone()))
     }
 }
 
-impl HostMemory {
-    fn slice(&self) -> &[u8] {
-        // SAFETY: the memory is this value's own, has this size and was filled when it was allocated. Kernels have
-        // returned.
-        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.bytes) }
-    }
-
-    fn slice_mut(&mut self) -> &mut [u8] {
-        // SAFETY: as for `slice`, and nobody else holds it.
-        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.bytes) }
+impl Recording {
+    fn operations(&self) -> MutexGuard<'_, Vec<Operation>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Memory for HostMemory {
-    fn address(&self) -> u64 {
-        self.start.as_ptr().expose_provenance() as u64
-    }
-
-    fn bytes(&self) -> usize {
-        self.bytes
-    }
-}
-
-// SAFETY: the memory is owned, and written through `&mut` or by kernels that the caller of `launch` vouches for.
-unsafe impl Send for HostMemory {}
-// SAFETY: as above; `&self` only reads.
-unsafe impl Sync for HostMemory {}
-
-impl Drop for HostMemory {
+impl Drop for Emulator {
     fn drop(&mut self) {
-        let layout = layout(self.bytes).expect("the layout was good when the memory was allocated");
-        self.left.fetch_add(self.bytes, Ordering::Relaxed);
-        // SAFETY: allocated with this layout, and dropped once.
-        unsafe { dealloc(self.start.as_ptr(), layout) };
+        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        lanes.retain(|queue| !Arc::ptr_eq(queue, &self.queue) || self.recording.is_some());
     }
 }
 

@@ -1,6 +1,11 @@
 //! How the kernels compute: the choice is a value, so that every way can be tested beside the others.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::ifma::Ifma;
+
+/// Whether this process takes its processor for one without wide instructions.
+static IS_PLAIN: AtomicBool = AtomicBool::new(false);
 
 /// A way of computing. All of them give the same numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,7 +17,13 @@ impl Arithmetic {
 
     /// The quickest way that this processor has.
     pub fn detect() -> Self {
-        Self(Ifma::detect())
+        if IS_PLAIN.load(Ordering::Relaxed) { Self::SCALAR } else { Self(Ifma::detect()) }
+    }
+
+    /// From now on nothing better than [`Self::SCALAR`] is detected in this process: for measuring what a processor
+    /// without the wide instructions would do. Tables that were made before stay as they are.
+    pub fn detect_none() {
+        IS_PLAIN.store(true, Ordering::Relaxed);
     }
 
     /// Whether elements are computed eight at a time.

@@ -121,7 +121,14 @@ fn butterflies(values: &mut [Fr], log_n: u32, twiddles: &[Vec<Fr>]) {
 fn butterfly(values: &mut [Fr], twiddles: &[Fr]) {
     for block in values.chunks_exact_mut(2 * twiddles.len()) {
         let (left, right) = block.split_at_mut(twiddles.len());
-        for ((left, right), twiddle) in left.iter_mut().zip(right).zip(twiddles) {
+        let mut pairs = left.iter_mut().zip(right).zip(twiddles);
+        // The first factor is one. Stages are short at first, so this saves as many products as two stages have.
+        if let Some(((left, right), _)) = pairs.next() {
+            let turned = *right;
+            *right = *left - turned;
+            *left += turned;
+        }
+        for ((left, right), twiddle) in pairs {
             let turned = *right * twiddle;
             *right = *left - turned;
             *left += turned;

@@ -1,41 +1,49 @@
 //! The trait over a device's kernels.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     device::Device,
     driver::{Driver, DriverConfig},
     hash,
+    lanes::Lanes,
     msm::Bases,
     ntt::{Coset, Domain},
     polynomial::Scan,
     program::Program,
     runtime::{Runtime, Vector},
 };
-use crate::{Accelerator, Columns, Fr, G1, G1Affine, KernelError, RowProgram};
+use crate::{Accelerator, Columns, Fr, G1, G1Affine, InferenceGate, KernelError, RowProgram};
 
 /// The kernels of `cuda/src` on a device.
 pub struct CudaAccelerator<D: Device = Driver> {
     runtime: Arc<Runtime<D>>,
+    /// None inside a lane, which has no further ones.
+    lanes: Option<Arc<Lanes<D>>>,
 }
 
 impl<D: Device> Clone for CudaAccelerator<D> {
     fn clone(&self) -> Self {
-        Self { runtime: Arc::clone(&self.runtime) }
+        Self { runtime: Arc::clone(&self.runtime), lanes: self.lanes.clone() }
     }
 }
 
 impl CudaAccelerator<Driver> {
     /// Opens a CUDA device. Without driver, compiler or device this is a typed error.
     pub fn open(config: &DriverConfig) -> Result<Self, KernelError> {
-        Self::over(Driver::open(config)?)
+        Self::beside(Driver::open(config)?, InferenceGate::of(config.ordinal))
     }
 }
 
 impl<D: Device> CudaAccelerator<D> {
     /// Compiles the kernels for a device.
     pub fn over(device: D) -> Result<Self, KernelError> {
-        Ok(Self { runtime: Runtime::new(device)? })
+        Self::beside(device, InferenceGate::new(Duration::ZERO))
+    }
+
+    /// Likewise, on a device that scores too.
+    pub fn beside(device: D, gate: Arc<InferenceGate>) -> Result<Self, KernelError> {
+        Ok(Self { runtime: Runtime::new(device, gate)?, lanes: Some(Arc::new(Lanes::new())) })
     }
 
     /// The device.
@@ -53,6 +61,17 @@ impl<D: Device> Accelerator for CudaAccelerator<D> {
 
     fn name(&self) -> &'static str {
         self.runtime.device.name()
+    }
+
+    fn in_flight<T>(&self, work: impl FnOnce(&Self) -> T) -> Result<T, KernelError> {
+        let lane = match &self.lanes {
+            Some(lanes) => lanes.open(&self.runtime)?,
+            None => None,
+        };
+        let Some(lane) = lane else { return Ok(work(self)) };
+        let result = work(&Self { runtime: lane.runtime(), lanes: None });
+        lane.close()?;
+        Ok(result)
     }
 
     fn upload(&self, values: Vec<Fr>) -> Result<Vector<D>, KernelError> {

@@ -3,15 +3,28 @@
 use super::source::Source;
 use crate::{Fr, KernelError};
 
-/// A device with memory of its own.
+/// A device with memory of its own, as one of its lanes sees it.
 ///
-/// Operations take effect in the order in which they were asked for. Kernels may still run when [`Self::launch`]
-/// returns; [`Self::read`] waits for them. Memory that is dropped is given back after what was asked for before.
-pub trait Device: Send + Sync + 'static {
+/// In a lane, operations take effect in the order in which they were asked for; lanes beside each other are not ordered
+/// but by [`Self::follow`] and [`Self::finish`]. Kernels may still run when [`Self::launch`] returns; [`Self::read`]
+/// waits for them. Memory that is dropped is given back after what was asked for before in its lane; memory of the first
+/// lane, which the others read, after what was asked for before in any.
+pub trait Device: Sized + Send + Sync + 'static {
     /// Memory of the device, given back when dropped.
     type Memory: Memory;
-    /// Compiled kernels.
+    /// Compiled kernels, for every lane.
     type Module: Send + Sync;
+    /// Operations to be repeated in any lane.
+    type Recording: Send + Sync;
+
+    /// Opens a further lane. Dropping it closes it.
+    fn lane(&self) -> Result<Self, KernelError>;
+
+    /// What is asked for here from now on comes after all that was asked of the other lane.
+    fn follow(&self, other: &Self) -> Result<(), KernelError>;
+
+    /// Waits for all that was asked for in this lane.
+    fn finish(&self) -> Result<(), KernelError>;
 
     /// Stable name for logs and metric labels, such as `cuda`.
     fn name(&self) -> &'static str;
@@ -49,6 +62,19 @@ pub trait Device: Send + Sync + 'static {
         shape: Shape,
         arguments: &[Argument],
     ) -> Result<(), KernelError>;
+
+    /// Records what `work` launches and clears on the device that it is given, without doing it. None where the device
+    /// cannot record. There, `work` must not allocate, transfer or give back memory.
+    fn record(
+        &self,
+        work: &mut dyn FnMut(&Self) -> Result<(), KernelError>,
+    ) -> Result<Option<Self::Recording>, KernelError>;
+
+    /// Does in this lane what was recorded.
+    ///
+    /// # Safety
+    /// All memory that the recorded operations were given must not be dropped yet.
+    unsafe fn replay(&self, recording: &Self::Recording) -> Result<(), KernelError>;
 }
 
 /// Memory of a device.

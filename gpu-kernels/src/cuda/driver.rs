@@ -1,6 +1,7 @@
 //! A CUDA device through its driver, which is looked for at run time.
 //!
-//! All work goes into one stream, in order: memory that is given back is reused only by what comes after.
+//! Each lane is a stream of its own that waits for no other, candle's included: memory that is given back is reused only
+//! by what comes after. This module never works in CUDA's default stream, which all others wait for.
 
 use std::{
     collections::HashMap,
@@ -8,36 +9,52 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
 };
 
 use cudarc::{
     driver::{
-        CudaContext, CudaFunction, CudaStream, DriverError,
-        result::{self, mem_pool},
-        sys::{CUfunction_attribute_enum, CUmemPool_attribute, CUresult, is_culib_present},
+        CudaContext, CudaFunction, CudaStream, DriverError, result,
+        sys::{self, CUfunction_attribute_enum, CUresult},
     },
     nvrtc::Ptx,
 };
 
 use super::{
-    device::{Argument, Device, Memory, Shape},
+    device::{Argument, Device, Shape},
+    graph::Graph,
     images::Images,
+    library::DRIVER,
+    memory::{Budget, DeviceMemory, Shared, keep_freed_memory},
+    pinned::PinnedLink,
     source::Source,
+    staging::Staging,
 };
 use crate::KernelError;
 
 /// Shared memory that a block gets without asking for more.
 const SHARED_UNASKED: u32 = 48 << 10;
 
-/// A CUDA device.
+/// First version of the driver that is asked to record: all functions that this takes are in it.
+const RECORDING_DRIVER: i32 = 12_000;
+
+/// One lane of a CUDA device.
 pub struct Driver {
-    context: Arc<CudaContext>,
+    shared: Arc<Shared>,
     stream: Arc<CudaStream>,
-    images: Images,
-    budget: Arc<Budget>,
+    is_home: bool,
+    /// Made at the first transfer; none where no memory could be locked.
+    staging: Mutex<Transfers>,
+}
+
+/// How bytes come to the device and back.
+enum Transfers {
+    Untried,
+    Staged(Staging<PinnedLink>),
+    /// The driver copies from and to ordinary memory by itself.
+    Plain,
 }
 
 /// How to open a device.
@@ -52,20 +69,6 @@ pub struct DriverConfig {
     pub memory_bytes_max: Option<usize>,
 }
 
-/// Memory taken, and how much may be.
-struct Budget {
-    taken: AtomicUsize,
-    max: usize,
-}
-
-/// Memory of a CUDA device.
-pub struct DeviceMemory {
-    address: u64,
-    bytes: usize,
-    stream: Arc<CudaStream>,
-    budget: Arc<Budget>,
-}
-
 /// Kernels loaded into a CUDA device.
 pub struct Kernels {
     functions: HashMap<&'static str, CudaFunction>,
@@ -74,13 +77,9 @@ pub struct Kernels {
 impl Driver {
     /// Opens a device. A missing driver, compiler or device is a typed error.
     pub fn open(config: &DriverConfig) -> Result<Self, KernelError> {
-        let missing = KernelError::Missing { library: "CUDA driver" };
-        // SAFETY: the call opens the driver library and drops it again; it has no other effect and no precondition.
-        if !unsafe { is_culib_present() } {
-            return Err(missing);
-        }
+        DRIVER.require()?;
         // The bindings panic when a symbol is missing, as with a driver older than they expect.
-        catch_unwind(AssertUnwindSafe(|| Self::open_present(config))).unwrap_or(Err(missing))
+        catch_unwind(AssertUnwindSafe(|| Self::open_present(config))).unwrap_or(Err(DRIVER.missing()))
     }
 
     fn open_present(config: &DriverConfig) -> Result<Self, KernelError> {
@@ -93,41 +92,78 @@ impl Driver {
         let (major, minor) = context.compute_capability().map_err(failed)?;
         let images = Images::new(format!("sm_{major}{minor}"), config.image_folder.clone())?;
         let (free, _) = context.mem_get_info().map_err(failed)?;
-        let max = config.memory_bytes_max.unwrap_or(free);
-        let stream = context.default_stream();
-        Ok(Self { stream, context, images, budget: Arc::new(Budget { taken: AtomicUsize::new(0), max }) })
+        let budget = Budget { taken: AtomicUsize::new(0), max: config.memory_bytes_max.unwrap_or(free) };
+        let stream = context.new_stream().map_err(failed)?;
+        let mut version = 0;
+        // SAFETY: the argument is a place for a number.
+        unsafe { sys::cuDriverGetVersion(&mut version) }.result().map_err(failed)?;
+        let records = version >= RECORDING_DRIVER;
+        Ok(Self::over(Arc::new(Shared { context, images, budget, records, lanes: Mutex::default() }), stream, true))
+    }
+
+    fn over(shared: Arc<Shared>, stream: Arc<CudaStream>, is_home: bool) -> Self {
+        Self { shared, stream, is_home, staging: Mutex::new(Transfers::Untried) }
     }
 
     /// The name that the driver gives the device.
     pub fn device_name(&self) -> Result<String, KernelError> {
-        self.context.name().map_err(failed("ask for the device's name"))
+        self.shared.context.name().map_err(failed("ask for the device's name"))
     }
 
     /// Memory that may still be taken.
     pub fn memory_bytes_left(&self) -> usize {
-        self.budget.max.saturating_sub(self.budget.taken.load(Ordering::Relaxed))
+        let budget = &self.shared.budget;
+        budget.max.saturating_sub(budget.taken.load(Ordering::Relaxed))
     }
 
-    /// Waits for everything that was asked for.
+    /// Waits for everything that was asked for in all lanes.
     pub fn synchronise(&self) -> Result<(), KernelError> {
-        self.stream.synchronize().map_err(failed("wait for the device"))
+        self.shared.context.synchronize().map_err(failed("wait for the device"))
     }
 
     fn bind(&self) -> Result<(), KernelError> {
-        self.context.bind_to_thread().map_err(failed("bind the device to a thread"))
+        self.shared.context.bind_to_thread().map_err(failed("bind the device to a thread"))
     }
 
     fn load(&self, source: &Source, image: Vec<u8>) -> Result<Kernels, KernelError> {
         let failed = failed("load kernels");
-        let module = self.context.load_module(Ptx::from_binary(image)).map_err(failed)?;
+        let module = self.shared.context.load_module(Ptx::from_binary(image)).map_err(failed)?;
         let load = |&kernel: &&'static str| Ok((kernel, module.load_function(kernel).map_err(failed)?));
         Ok(Kernels { functions: source.kernels.iter().map(load).collect::<Result<_, KernelError>>()? })
+    }
+}
+
+impl Transfers {
+    /// The staging, where memory can be locked.
+    fn staging(&mut self, stream: &Arc<CudaStream>) -> Option<&mut Staging<PinnedLink>> {
+        if matches!(self, Self::Untried) {
+            *self = PinnedLink::new(stream).map_or(Self::Plain, |link| Self::Staged(Staging::new(link)));
+        }
+        match self {
+            Self::Staged(staging) => Some(staging),
+            Self::Untried | Self::Plain => None,
+        }
     }
 }
 
 impl Device for Driver {
     type Memory = DeviceMemory;
     type Module = Kernels;
+    type Recording = Graph;
+
+    fn lane(&self) -> Result<Self, KernelError> {
+        let stream = self.shared.context.new_stream().map_err(failed("open a lane"))?;
+        self.shared.lanes().push(Arc::clone(&stream));
+        Ok(Self::over(Arc::clone(&self.shared), stream, false))
+    }
+
+    fn follow(&self, other: &Self) -> Result<(), KernelError> {
+        self.stream.join(&other.stream).map_err(failed("order two lanes"))
+    }
+
+    fn finish(&self) -> Result<(), KernelError> {
+        self.stream.synchronize().map_err(failed("wait for a lane"))
+    }
 
     fn name(&self) -> &'static str {
         "cuda"
@@ -135,7 +171,7 @@ impl Device for Driver {
 
     fn allocate(&self, bytes: usize) -> Result<DeviceMemory, KernelError> {
         self.bind()?;
-        let budget = Arc::clone(&self.budget);
+        let budget = &self.shared.budget;
         if budget.taken.fetch_add(bytes, Ordering::Relaxed) + bytes > budget.max {
             budget.taken.fetch_sub(bytes, Ordering::Relaxed);
             return Err(KernelError::Memory { bytes });
@@ -148,12 +184,17 @@ impl Device for Driver {
                 _ => failed("allocate memory")(error),
             }
         })?;
-        Ok(DeviceMemory { address, bytes, stream: Arc::clone(&self.stream), budget })
+        let (shared, stream) = (Arc::clone(&self.shared), Arc::clone(&self.stream));
+        Ok(DeviceMemory { address, bytes, shared, stream, is_home: self.is_home })
     }
 
     fn write(&self, memory: &mut DeviceMemory, bytes: &[u8]) -> Result<(), KernelError> {
         assert!(bytes.len() <= memory.bytes, "a transfer fits its memory");
         self.bind()?;
+        let mut transfers = self.staging.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(staging) = transfers.staging(&self.stream) {
+            return staging.write(memory.address, bytes);
+        }
         // SAFETY: the memory is large enough and alive. From ordinary host memory the driver has taken a copy when it
         // returns.
         unsafe { result::memcpy_htod_async(memory.address, bytes, self.stream.cu_stream()) }
@@ -163,10 +204,14 @@ impl Device for Driver {
     fn read(&self, memory: &DeviceMemory, offset: usize, bytes: &mut [u8]) -> Result<(), KernelError> {
         assert!(offset + bytes.len() <= memory.bytes, "a transfer fits its memory");
         self.bind()?;
+        let address = memory.address + offset as u64;
+        let mut transfers = self.staging.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(staging) = transfers.staging(&self.stream) {
+            return staging.read(address, bytes);
+        }
         let failed = failed("read from the device");
         // SAFETY: the memory is large enough, and both ends live until the stream is synchronised below.
-        unsafe { result::memcpy_dtoh_async(bytes, memory.address + offset as u64, self.stream.cu_stream()) }
-            .map_err(failed)?;
+        unsafe { result::memcpy_dtoh_async(bytes, address, self.stream.cu_stream()) }.map_err(failed)?;
         self.stream.synchronize().map_err(failed)
     }
 
@@ -187,12 +232,12 @@ impl Device for Driver {
 
     fn compile(&self, source: &Source) -> Result<Kernels, KernelError> {
         self.bind()?;
-        if let Some(image) = self.images.kept(source)
+        if let Some(image) = self.shared.images.kept(source)
             && let Ok(kernels) = self.load(source, image)
         {
             return Ok(kernels);
         }
-        self.load(source, self.images.compile(source)?)
+        self.load(source, self.shared.images.compile(source)?)
     }
 
     unsafe fn launch(
@@ -227,42 +272,30 @@ impl Device for Driver {
         }
         .map_err(failed)
     }
-}
 
-impl Memory for DeviceMemory {
-    fn address(&self) -> u64 {
-        self.address
+    fn record(&self, work: &mut dyn FnMut(&Self) -> Result<(), KernelError>) -> Result<Option<Graph>, KernelError> {
+        if !self.shared.records {
+            return Ok(None);
+        }
+        // In a stream of its own that nobody waits for, so that nothing else is recorded with it.
+        let stream = self.shared.context.new_stream().map_err(failed("open a lane"))?;
+        let lane = Self::over(Arc::clone(&self.shared), stream, false);
+        Graph::record(&lane.stream, || work(&lane))
     }
 
-    fn bytes(&self) -> usize {
-        self.bytes
+    unsafe fn replay(&self, graph: &Graph) -> Result<(), KernelError> {
+        self.bind()?;
+        // SAFETY: the caller vouches for the memory.
+        unsafe { graph.replay(&self.stream) }
     }
 }
 
-impl Drop for DeviceMemory {
+impl Drop for Driver {
     fn drop(&mut self) {
-        self.budget.taken.fetch_sub(self.bytes, Ordering::Relaxed);
-        let context = self.stream.context();
-        // A failure is the device's, and shows at the next call.
-        context.record_err(context.bind_to_thread());
-        // SAFETY: allocated in this stream, and given back once, behind all that was asked for.
-        context.record_err(unsafe { result::free_async(self.address, self.stream.cu_stream()) });
+        self.shared.lanes().retain(|stream| !Arc::ptr_eq(stream, &self.stream));
     }
 }
 
-/// Keeps memory that was given back, so that the next allocation need not ask the system.
-fn keep_freed_memory(context: &CudaContext) -> Result<(), KernelError> {
-    let failed = failed("set up the memory pool");
-    let attribute = CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
-    let mut threshold = u64::MAX;
-    // SAFETY: the device is the context's, its default pool lives as long as it does, and the attribute is a number of
-    // 64 bits.
-    unsafe {
-        let pool = result::device::get_default_mem_pool(context.cu_device()).map_err(failed)?;
-        mem_pool::set_attribute(pool, attribute, std::ptr::from_mut(&mut threshold).cast()).map_err(failed)
-    }
-}
-
-fn failed(operation: &'static str) -> impl Fn(DriverError) -> KernelError + Copy {
+pub(super) fn failed(operation: &'static str) -> impl Fn(DriverError) -> KernelError + Copy {
     move |error| KernelError::Device { operation, code: error.0 as i32 }
 }

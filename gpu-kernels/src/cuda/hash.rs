@@ -31,6 +31,6 @@ pub(super) fn poseidon<D: Device>(runtime: &Runtime<D>, messages: &[Vec<Fr>], ta
         messages.len().into(),
     ];
     let shape = Shape::cover(messages.len(), HASH_BLOCK, 1);
-    runtime.launch(&runtime.poseidon, "poseidon_hash", shape, &arguments)?;
+    runtime.launch(&runtime.kernels.poseidon, "poseidon_hash", shape, &arguments)?;
     runtime.download(&digests)
 }

@@ -3,6 +3,8 @@
 //! Over fixed bases a table of multiples leaves one set of buckets for each column of scalars. Points that are used
 //! once have a set for each window of digits, and the host doubles between them.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use halo2curves_axiom::{
     bn256::Fq,
     ff::Field,
@@ -11,8 +13,11 @@ use halo2curves_axiom::{
 
 use super::{
     device::{Argument, Device, Memory, Shape},
+    plain::bytes,
     polynomial::Scan,
-    runtime::{BLOCK, Runtime, Vector, narrow},
+    recorded::Key,
+    runtime::{Runtime, Vector, narrow},
+    steps::{Parts, SHARE_MIN, SUM_ELEMENTS, Scalars, Steps, place_of, weighed_blocks},
 };
 use crate::{Fr, G1, G1Affine, KernelError};
 
@@ -26,21 +31,15 @@ const ENTRIES_MAX: usize = 1 << 27;
 const COLUMNS_MAX: usize = 1 << 12;
 /// Threads of a block that adds points, as the kernels declare.
 const POINT_BLOCK: u32 = 128;
-/// Threads of a block that sums shares, as the kernels declare.
-const SHARE_BLOCK: u32 = 64;
 /// Points in a thread's share, at most: more threads than a large device holds, and few sums left over.
 const SHARE_MAX: usize = 64;
-/// Points in a share, at least. A list must become shorter by it: two sums are left of a share.
-const SHARE_MIN: usize = 8;
 /// Threads that shares are cut for.
 const SHARE_THREADS: usize = 1 << 16;
-/// Buckets that one thread weighs.
-const WEIGHED_PER_THREAD: usize = 16;
-/// Words of a sum in memory: X, Y, ZZ, ZZZ.
-const SUM_ELEMENTS: usize = 4;
 
 /// Multiples of fixed points.
 pub struct Bases<D: Device> {
+    /// Tells bases apart, for as long as the program runs.
+    id: u64,
     count: usize,
     digit_bits: u32,
     /// By window, then point.
@@ -49,7 +48,7 @@ pub struct Bases<D: Device> {
 
 /// Where digits go in buckets and table; the kernels' `Layout`.
 #[derive(Clone, Copy)]
-struct Layout {
+pub(super) struct Layout {
     digit_bits: u32,
     windows: u32,
     column_stride: u32,
@@ -58,26 +57,19 @@ struct Layout {
 }
 
 impl Layout {
-    fn argument(self) -> Argument {
+    pub fn argument(self) -> Argument {
         Argument::Numbers([self.digit_bits, self.windows, self.column_stride, self.window_stride, self.table_stride])
     }
 
     /// Buckets of a set.
-    fn buckets(self) -> usize {
+    pub fn buckets(self) -> usize {
         1 << (self.digit_bits - 1)
     }
-}
 
-/// Points with the bucket that each belongs to, sorted by it.
-struct Sorted<D: Device> {
-    entries: D::Memory,
-    count: usize,
-}
-
-/// Sums that still belong together, sorted by bucket.
-struct Parts<D: Device> {
-    buckets: D::Memory,
-    sums: D::Memory,
+    /// Digits of so many scalars, at most.
+    pub fn entries(self, scalars: usize) -> usize {
+        self.windows as usize * scalars
+    }
 }
 
 impl<D: Device> Bases<D> {
@@ -87,19 +79,21 @@ impl<D: Device> Bases<D> {
         }
         let digit_bits = digit_bits(points.len());
         let windows = SCALAR_BITS.div_ceil(digit_bits);
-        let bytes = size_of_val(points);
+        let size = size_of_val(points);
         let mut table = runtime.allocate::<G1Affine>(points.len() * windows as usize)?;
         if !points.is_empty() {
-            runtime.device.write(&mut table, super::plain::bytes(points))?;
+            runtime.device.write(&mut table, bytes(points))?;
         }
         for window in 1..windows as usize {
             let [next, previous] =
-                [window, window - 1].map(|window| Argument::Address(table.address() + (window * bytes) as u64));
+                [window, window - 1].map(|window| Argument::Address(table.address() + (window * size) as u64));
             let arguments = [next, previous, points.len().into(), digit_bits.into()];
             let shape = Shape::cover(points.len(), POINT_BLOCK, 1);
-            runtime.launch(&runtime.msm, "msm_multiples", shape, &arguments)?;
+            runtime.launch(&runtime.kernels.msm, "msm_multiples", shape, &arguments)?;
         }
-        Ok(Self { count: points.len(), digit_bits, table })
+        static BASES: AtomicU64 = AtomicU64::new(0);
+        let id = BASES.fetch_add(1, Ordering::Relaxed);
+        Ok(Self { id, count: points.len(), digit_bits, table })
     }
 
     pub(super) fn msm_many(&self, runtime: &Runtime<D>, columns: &[&Vector<D>]) -> Result<Vec<G1>, KernelError> {
@@ -114,6 +108,10 @@ impl<D: Device> Bases<D> {
             window_stride: 0,
             table_stride: narrow(self.count),
         };
+        let key = Key { bases: self.id, columns: columns.len() };
+        if let Some(sums) = runtime.recorded_sums(key, layout, self.count, columns, &self.table)? {
+            return Ok(sums);
+        }
         let at_a_time = (ENTRIES_MAX / (windows as usize * self.count.max(1))).clamp(1, COLUMNS_MAX);
         let sums =
             columns.chunks(at_a_time).map(|columns| runtime.sum_sets(layout, columns, columns.len(), &self.table));
@@ -148,91 +146,57 @@ impl<D: Device> Runtime<D> {
         if columns.iter().all(|column| column.is_empty()) {
             return Ok(vec![G1::identity(); sets]);
         }
-        let sorted = self.sort(layout, columns, sets)?;
+        let vectors = || columns.iter().copied();
+        let (addresses, lengths) = (self.addresses(vectors())?, self.lengths(vectors())?);
+        let longest = columns.iter().map(|column| column.len()).max().unwrap_or(0);
+        let scalars = Scalars { addresses: &addresses, lengths: &lengths, columns: columns.len(), longest };
         let buckets = self.zeros::<Fq>(sets * layout.buckets() * SUM_ELEMENTS)?;
-        self.fill(&buckets, &sorted, table)?;
-        drop(sorted);
-        self.weigh(&buckets, layout.buckets(), sets)
+        self.sort_and_fill(layout, &scalars, sets, &buckets, table)?;
+        let weighed = self.allocate::<Fq>(sets * weighed_blocks(layout.buckets()) * SUM_ELEMENTS)?;
+        let totals = self.allocate::<Fq>(sets * SUM_ELEMENTS)?;
+        self.give_way()?;
+        self.steps().weigh(&buckets, layout.buckets(), sets, [&weighed, &totals])?;
+        self.points(&totals, sets)
     }
 
-    /// Counts the points of each bucket, and puts them behind each other.
-    fn sort(&self, layout: Layout, columns: &[&Vector<D>], sets: usize) -> Result<Sorted<D>, KernelError> {
-        let vectors = || columns.iter().copied();
-        let (there, lengths) = (self.addresses(vectors())?, self.lengths(vectors())?);
-        let longest = columns.iter().map(|column| column.len()).max().unwrap_or(0);
-        let shape = Shape::cover(longest, BLOCK, columns.len());
+    /// How many points there are decides on the room for them, and on how they are shared out.
+    fn sort_and_fill(
+        &self,
+        layout: Layout,
+        scalars: &Scalars<'_, D::Memory>,
+        sets: usize,
+        buckets: &D::Memory,
+        table: &D::Memory,
+    ) -> Result<(), KernelError> {
         // One more than there are buckets: after the scan it says how many points there are.
         let count = sets * layout.buckets() + 1;
         let mut places = self.zeros::<u32>(count)?;
-        let arguments = [(&places).into(), (&there).into(), (&lengths).into(), layout.argument()];
-        self.launch(&self.msm, "msm_count", shape, &arguments)?;
+        self.give_way()?;
+        self.steps().count(layout, scalars, &places)?;
         self.scan::<u32>(Scan::COUNT, &mut places, count)?;
         let mut total = [0_u32];
         self.get(&places, count - 1, &mut total)?;
-        let count = total[0] as usize;
-        let entries = self.allocate::<[u32; 2]>(count)?;
-        let arguments = [(&entries).into(), (&places).into(), (&there).into(), (&lengths).into(), layout.argument()];
-        self.launch(&self.msm, "msm_scatter", shape, &arguments)?;
-        Ok(Sorted { entries, count })
-    }
-
-    /// Adds the points to their buckets. Each launch leaves a shorter list of sums that still belong together.
-    fn fill(&self, buckets: &D::Memory, sorted: &Sorted<D>, table: &D::Memory) -> Result<(), KernelError> {
-        if sorted.count == 0 {
+        let points = total[0] as usize;
+        if points == 0 {
             return Ok(());
         }
-        let share = (sorted.count / SHARE_THREADS).clamp(SHARE_MIN, SHARE_MAX);
-        let mut threads = sorted.count.div_ceil(share);
-        let mut parts = self.parts(threads)?;
-        let arguments = [
-            buckets.into(),
-            (&parts.buckets).into(),
-            (&parts.sums).into(),
-            (&sorted.entries).into(),
-            table.into(),
-            sorted.count.into(),
-            share.into(),
-        ];
-        self.launch(&self.msm, "msm_sum_points", Shape::cover(threads, SHARE_BLOCK, 1), &arguments)?;
-        // A single thread has no neighbours, and leaves nothing.
-        while threads > 1 {
-            let count = 2 * threads;
-            threads = count.div_ceil(SHARE_MIN);
-            let next = self.parts(threads)?;
-            let arguments = [
-                buckets.into(),
-                (&next.buckets).into(),
-                (&next.sums).into(),
-                (&parts.buckets).into(),
-                (&parts.sums).into(),
-                count.into(),
-                SHARE_MIN.into(),
-            ];
-            self.launch(&self.msm, "msm_sum_parts", Shape::cover(threads, SHARE_BLOCK, 1), &arguments)?;
-            parts = next;
-        }
-        Ok(())
+        let entries = self.allocate::<[u32; 2]>(points)?;
+        self.give_way()?;
+        self.steps().scatter(layout, scalars, &places, &entries)?;
+        let share = (points / SHARE_THREADS).clamp(SHARE_MIN, SHARE_MAX);
+        let parts = Parts::cascade(self, points.div_ceil(share))?;
+        self.give_way()?;
+        self.steps().fill(buckets, [&entries, table], place_of(&places, count - 1), share, &parts)
     }
 
-    /// Room for what threads leave: two sums each.
-    fn parts(&self, threads: usize) -> Result<Parts<D>, KernelError> {
-        let count = 2 * threads;
-        Ok(Parts { buckets: self.allocate::<u32>(count)?, sums: self.allocate::<Fq>(count * SUM_ELEMENTS)? })
+    fn steps(&self) -> Steps<'_, D> {
+        Steps { device: &self.device, kernels: &self.kernels }
     }
 
-    /// `sum(b * bucket[b])` for each set.
-    fn weigh(&self, buckets: &D::Memory, count: usize, sets: usize) -> Result<Vec<G1>, KernelError> {
-        let shape = Shape::cover(count.div_ceil(WEIGHED_PER_THREAD), POINT_BLOCK, sets);
-        let (blocks, _) = shape.grid;
-        let weighed = self.allocate::<Fq>(sets * blocks as usize * SUM_ELEMENTS)?;
-        let arguments = [(&weighed).into(), buckets.into(), count.into(), WEIGHED_PER_THREAD.into()];
-        self.launch(&self.msm, "msm_weigh", shape, &arguments)?;
-        let totals = self.allocate::<Fq>(sets * SUM_ELEMENTS)?;
-        let shape = Shape { grid: (narrow(sets), 1), block: POINT_BLOCK, shared: 0 };
-        let arguments = [(&totals).into(), (&weighed).into(), blocks.into()];
-        self.launch(&self.msm, "msm_total", shape, &arguments)?;
+    /// The sums brought back.
+    pub fn points(&self, totals: &D::Memory, sets: usize) -> Result<Vec<G1>, KernelError> {
         let mut elements = vec![Fq::ZERO; sets * SUM_ELEMENTS];
-        self.get(&totals, 0, &mut elements)?;
+        self.get(totals, 0, &mut elements)?;
         Ok(elements.chunks_exact(SUM_ELEMENTS).map(point).collect())
     }
 }

@@ -178,7 +178,7 @@ impl<D: Device> Tables<D> {
                 block: (tile / 2).clamp(1, THREADS_MAX),
                 shared: tile * size_of::<Fr>() as u32,
             };
-            runtime.launch(&runtime.ntt, "ntt_pass", shape, &arguments)?;
+            runtime.launch(&runtime.kernels.ntt, "ntt_pass", shape, &arguments)?;
             first += stages;
         }
         Ok(outputs)
@@ -223,7 +223,7 @@ fn twiddles<D: Device>(runtime: &Runtime<D>, root: Fr, log_n: u32) -> Result<Vec
         let arguments =
             [powers.memory().into(), (&parts.low).into(), (&parts.high).into(), low_bits(log_n).into(), length.into()];
         let shape = Shape::cover(length, BLOCK, 1);
-        runtime.launch(&runtime.vector, "vector_powers", shape, &arguments)?;
+        runtime.launch(&runtime.kernels.vector, "vector_powers", shape, &arguments)?;
     }
     Ok(powers)
 }

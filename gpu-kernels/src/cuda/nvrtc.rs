@@ -10,7 +10,7 @@ use cudarc::nvrtc::{
     sys,
 };
 
-use super::source::Source;
+use super::{library::NVRTC, source::Source};
 use crate::KernelError;
 
 /// Most that is kept of what the compiler says: the first errors.
@@ -100,10 +100,6 @@ fn failed(operation: &'static str) -> impl Fn(NvrtcError) -> KernelError + Copy 
 
 /// Runs a call of the bindings, which panic when the library or one of its symbols is missing.
 fn guarded<T>(call: impl FnOnce() -> Result<T, KernelError>) -> Result<T, KernelError> {
-    let missing = KernelError::Missing { library: "NVRTC" };
-    // SAFETY: the call opens the library and drops it again; it has no other effect and no precondition.
-    if !unsafe { sys::is_culib_present() } {
-        return Err(missing);
-    }
-    catch_unwind(AssertUnwindSafe(call)).unwrap_or(Err(missing))
+    NVRTC.require()?;
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or(Err(NVRTC.missing()))
 }

@@ -4,7 +4,7 @@ use halo2curves_axiom::ff::Field;
 
 use super::{
     device::{Argument, Device, Shape},
-    runtime::{BLOCK, Runtime, Vector, narrow},
+    runtime::{BLOCK, Kernels, Runtime, Vector, launch, narrow},
 };
 use crate::{Fr, KernelError};
 
@@ -67,7 +67,7 @@ impl<D: Device> Runtime<D> {
             terms.len().into(),
             length.into(),
         ];
-        self.launch(&self.vector, "vector_combine", Shape::cover(length, BLOCK, 1), &arguments)?;
+        self.launch(&self.kernels.vector, "vector_combine", Shape::cover(length, BLOCK, 1), &arguments)?;
         Ok(out)
     }
 
@@ -87,9 +87,9 @@ impl<D: Device> Runtime<D> {
         let arguments =
             [partial.memory().into(), (&there).into(), (&lengths).into(), (&points).into(), (&steps).into()];
         let shape = Shape { grid: (narrow(blocks), narrow(queries.len())), block: BLOCK, shared: 0 };
-        self.launch(&self.vector, "evaluate_partial", shape, &arguments)?;
+        self.launch(&self.kernels.vector, "evaluate_partial", shape, &arguments)?;
         let arguments = [sums.memory().into(), partial.memory().into(), blocks.into(), queries.len().into()];
-        self.launch(&self.vector, "sum_rows", Shape::cover(queries.len(), 64, 1), &arguments)?;
+        self.launch(&self.kernels.vector, "sum_rows", Shape::cover(queries.len(), 64, 1), &arguments)?;
         self.download(&sums)
     }
 
@@ -99,14 +99,14 @@ impl<D: Device> Runtime<D> {
         }
         let there = self.put(low)?;
         let arguments = [vector.memory().into(), (&there).into(), low.len().into()];
-        self.launch(&self.vector, "vector_subtract_low", Shape::cover(low.len(), BLOCK, 1), &arguments)
+        self.launch(&self.kernels.vector, "vector_subtract_low", Shape::cover(low.len(), BLOCK, 1), &arguments)
     }
 
     pub fn invert(&self, vector: &mut Vector<D>) -> Result<(), KernelError> {
         let inverses = self.vector(vector.len())?;
         let threads = vector.len().div_ceil(INVERTED_PER_THREAD);
         let arguments = [inverses.memory().into(), vector.memory().into(), vector.len().into()];
-        self.launch(&self.vector, "vector_invert", Shape::cover(threads, SCAN_BLOCK, 1), &arguments)?;
+        self.launch(&self.kernels.vector, "vector_invert", Shape::cover(threads, SCAN_BLOCK, 1), &arguments)?;
         *vector = inverses;
         Ok(())
     }
@@ -130,24 +130,44 @@ impl<D: Device> Runtime<D> {
         if length == 0 {
             return Ok(());
         }
-        // As many elements in a chunk as chunks for a thread of the block that carries.
-        let chunk = (length / CARRY_THREADS as usize).isqrt().next_power_of_two().max(CHUNK_MIN);
-        let chunks = length.div_ceil(chunk);
-        let totals = self.allocate::<T>(chunks)?;
-        let [for_totals, for_carries, for_elements] = scan.kernels;
-        let factors: [Argument; 2] = [scan.factor.into(), scan.factor.pow_vartime([chunk as u64]).into()];
-        let memory: Argument = (&*memory).into();
+        let totals = self.allocate::<T>(scan_chunks(length).1)?;
+        self.give_way()?;
+        scan.ask(&self.device, &self.kernels, memory, &totals, length)
+    }
+}
+
+/// Elements of a chunk, and how many chunks there are: as many elements in a chunk as chunks for a thread of the block
+/// that carries.
+pub(super) fn scan_chunks(length: usize) -> (usize, usize) {
+    let chunk = (length / CARRY_THREADS as usize).isqrt().next_power_of_two().max(CHUNK_MIN);
+    (chunk, length.div_ceil(chunk))
+}
+
+impl Scan {
+    /// Starts the scan, with room for a total of each chunk.
+    pub fn ask<D: Device>(
+        self,
+        device: &D,
+        kernels: &Kernels<D>,
+        memory: &D::Memory,
+        totals: &D::Memory,
+        length: usize,
+    ) -> Result<(), KernelError> {
+        let (chunk, chunks) = scan_chunks(length);
+        let [for_totals, for_carries, for_elements] = self.kernels;
+        let factors: [Argument; 2] = [self.factor.into(), self.factor.pow_vartime([chunk as u64]).into()];
+        let (memory, totals): (Argument, Argument) = (memory.into(), totals.into());
         let shape = Shape::cover(chunks, SCAN_BLOCK, 1);
-        let backwards = u32::from(scan.is_backwards).into();
+        let backwards = u32::from(self.is_backwards).into();
         let [factor, chunk_factor] = factors;
-        let arguments = [(&totals).into(), memory, factor, chunk_factor, length.into(), chunk.into(), backwards];
-        self.launch(&self.vector, for_totals, shape, &arguments)?;
+        let arguments = [totals, memory, factor, chunk_factor, length.into(), chunk.into(), backwards];
+        launch(device, &kernels.vector, for_totals, shape, &arguments)?;
         let one_block = Shape { grid: (1, 1), block: CARRY_THREADS, shared: 0 };
-        let arguments = [(&totals).into(), factor, chunk_factor, chunks.into()];
-        self.launch(&self.vector, for_carries, one_block, &arguments)?;
-        let inclusive = u32::from(scan.is_inclusive).into();
+        let arguments = [totals, factor, chunk_factor, chunks.into()];
+        launch(device, &kernels.vector, for_carries, one_block, &arguments)?;
+        let inclusive = u32::from(self.is_inclusive).into();
         let arguments =
-            [memory, memory, (&totals).into(), factor, chunk_factor, length.into(), chunk.into(), backwards, inclusive];
-        self.launch(&self.vector, for_elements, shape, &arguments)
+            [memory, memory, totals, factor, chunk_factor, length.into(), chunk.into(), backwards, inclusive];
+        launch(device, &kernels.vector, for_elements, shape, &arguments)
     }
 }

@@ -1,20 +1,37 @@
 //! The kernels compiled for one device, and vectors in its memory.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
+};
 
 use super::{
     device::{Argument, Device, Memory, Shape},
     plain::{Plain, bytes, bytes_mut},
+    recorded::Recorded,
     source::Source,
 };
-use crate::{Fr, KernelError};
+use crate::{Fr, InferenceGate, KernelError};
 
 /// Threads of a block where an element is a thread's whole work.
 pub(super) const BLOCK: u32 = 256;
+/// Kernels that a lane starts before it waits for them, on a device that scores too: an alert's kernels take tens of
+/// microseconds each, so a batch that arrives waits for some hundred of them at most.
+const LAUNCHES_AHEAD_MAX: u32 = 8;
 
-/// A device with its kernels.
+/// One lane of a device, with the device's kernels.
 pub(super) struct Runtime<D: Device> {
+    // Recordings hold memory of the lane, so they go first.
+    pub recorded: Recorded<D>,
     pub device: D,
+    pub kernels: Arc<Kernels<D>>,
+    gate: Arc<InferenceGate>,
+    /// Kernels that were started since the lane was last waited for, while the device was shared.
+    ahead: AtomicU32,
+}
+
+/// Everything that is compiled whatever the circuit.
+pub(super) struct Kernels<D: Device> {
     pub vector: D::Module,
     pub ntt: D::Module,
     pub msm: D::Module,
@@ -49,18 +66,48 @@ impl<D: Device> Vector<D> {
 }
 
 impl<D: Device> Runtime<D> {
-    pub fn new(device: D) -> Result<Arc<Self>, KernelError> {
+    pub fn new(device: D, gate: Arc<InferenceGate>) -> Result<Arc<Self>, KernelError> {
         let [vector, ntt, msm, poseidon] = [Source::vector(), Source::ntt(), Source::msm(), Source::poseidon()];
-        Ok(Arc::new(Self {
+        let kernels = Kernels {
             vector: device.compile(&vector)?,
             ntt: device.compile(&ntt)?,
             msm: device.compile(&msm)?,
             poseidon: device.compile(&poseidon)?,
-            device,
-        }))
+        };
+        Ok(Arc::new(Self::over(device, Arc::new(kernels), gate)))
     }
 
-    /// Starts one of our own kernels. All launches of this crate come through here.
+    /// A further lane of the same device, with the same kernels.
+    pub fn lane(&self) -> Result<Self, KernelError> {
+        Ok(Self::over(self.device.lane()?, Arc::clone(&self.kernels), Arc::clone(&self.gate)))
+    }
+
+    fn over(device: D, kernels: Arc<Kernels<D>>, gate: Arc<InferenceGate>) -> Self {
+        Self { recorded: Recorded::default(), device, kernels, gate, ahead: AtomicU32::new(0) }
+    }
+
+    /// Lets scoring go first. What was started cannot be called back, so while the device is shared a lane does not run
+    /// far ahead of it.
+    pub fn give_way(&self) -> Result<(), KernelError> {
+        if !self.gate.is_used() {
+            return Ok(());
+        }
+        if self.ahead.fetch_add(1, Ordering::Relaxed) + 1 >= LAUNCHES_AHEAD_MAX {
+            self.ahead.store(0, Ordering::Relaxed);
+            self.device.finish()?;
+        }
+        self.gate.pass();
+        Ok(())
+    }
+
+    /// Does what was recorded in this lane, of which the caller holds the memory.
+    pub fn replay(&self, recording: &D::Recording) -> Result<(), KernelError> {
+        self.give_way()?;
+        // SAFETY: a recording is kept beside its memory, and its caller holds the bases that it reads.
+        unsafe { self.device.replay(recording) }
+    }
+
+    /// Starts one of our own kernels. All launches that are not recorded come through here.
     pub fn launch(
         &self,
         module: &D::Module,
@@ -68,10 +115,8 @@ impl<D: Device> Runtime<D> {
         shape: Shape,
         arguments: &[Argument],
     ) -> Result<(), KernelError> {
-        // SAFETY: callers are the functions of this module beside each kernel's name. They hold the memory whose
-        // addresses they pass until the launch, after which giving it back waits for the kernel (`Device`), and they
-        // pass the lengths of that same memory. The emulated device runs every one of these calls in the tests.
-        unsafe { self.device.launch(module, kernel, shape, arguments) }
+        self.give_way()?;
+        launch(&self.device, module, kernel, shape, arguments)
     }
 
     /// Memory for a number of values, with unknown content.
@@ -138,6 +183,20 @@ impl<D: Device> Runtime<D> {
         }
         Ok(copy)
     }
+}
+
+/// Starts or records one of our own kernels. All launches of this crate come through here.
+pub(super) fn launch<D: Device>(
+    device: &D,
+    module: &D::Module,
+    kernel: &'static str,
+    shape: Shape,
+    arguments: &[Argument],
+) -> Result<(), KernelError> {
+    // SAFETY: callers are the functions of this module beside each kernel's name. They hold the memory whose addresses
+    // they pass until the launch, after which giving it back waits for the kernel (`Device`), and they pass the lengths
+    // of that same memory. The emulated device runs every one of these calls in the tests.
+    unsafe { device.launch(module, kernel, shape, arguments) }
 }
 
 /// A length as kernels count.

@@ -113,6 +113,31 @@ impl Space {
     pub fn dimensions(&self) -> usize {
         self.mean.len()
     }
+
+    /// Mean and variance of each dimension, the [ridge](Space::ridge) included.
+    pub fn moments(&self) -> impl Iterator<Item = (f64, f64)> + '_ {
+        let factor = inverse(&self.whitening);
+        let variance = |row: Vec<f64>| row.iter().map(|entry| entry * entry).sum();
+        self.mean.iter().copied().zip(factor.into_iter().map(variance))
+    }
+
+    /// Mean and variance of the weighted sum of the dimensions, the ridge included.
+    pub fn along(&self, weights: &[f64]) -> (f64, f64) {
+        assert_eq!(weights.len(), self.mean.len(), "a weight for each dimension");
+        let mean = weights.iter().zip(&self.mean).map(|(w, mean)| w * mean).sum();
+        // |L^T w|^2, where L L^T is the covariance.
+        let mut spread = vec![0.0; weights.len()];
+        for (row, weight) in inverse(&self.whitening).iter().zip(weights) {
+            row.iter().zip(&mut spread).for_each(|(entry, sum)| *sum += entry * weight);
+        }
+        (mean, spread.iter().map(|x| x * x).sum())
+    }
+
+    /// What was added to each variance when the space was fitted.
+    pub fn ridge(&self) -> f64 {
+        let mean_variance = self.moments().map(|(_, variance)| variance).sum::<f64>() / self.mean.len() as f64;
+        mean_variance * RIDGE / (1.0 + RIDGE)
+    }
 }
 
 /// `L` of `L L^T`, for a positive definite matrix given by its lower triangle.
@@ -231,6 +256,23 @@ mod tests {
         let space = moments.space((0..100).map(|n| vec![f64::from(n), 7.0]), 995_000).unwrap();
         assert!(space.distance(&mut [50.0, 7.0].into_iter()) < space.limit());
         assert!(space.distance(&mut [50.0, 70.0].into_iter()) > space.limit());
+    }
+
+    #[test]
+    fn the_samples_moments_are_got_back() {
+        let space = space();
+        let ridge = space.ridge();
+        let moments: Vec<(f64, f64)> = space.moments().map(|(mean, variance)| (mean, variance - ridge)).collect();
+        // A uniform draw of width 1 has a variance of a twelfth.
+        for ((mean, variance), (expected, width)) in moments.iter().zip([(0.0, 1000.0_f64), (50.0, 1004.99)]) {
+            assert!((mean - expected).abs() < 15.0, "{mean} is not {expected}");
+            let expected = width.powi(2) / 12.0;
+            assert!((variance / expected - 1.0).abs() < 0.05, "{variance} is not {expected}");
+        }
+        let (mean, variance) = space.along(&[-1.0, 1.0]);
+        assert!((mean - 50.0).abs() < 2.0, "{mean}");
+        let expected = 100.0_f64.powi(2) / 12.0 + 2.0 * ridge;
+        assert!((variance / expected - 1.0).abs() < 0.05, "{variance} is not {expected}");
     }
 
     #[test]

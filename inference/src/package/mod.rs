@@ -12,6 +12,7 @@
 //!
 //! A package cannot be built from files that contradict each other.
 
+mod archive;
 mod baseline;
 mod calibration;
 mod card;
@@ -22,6 +23,7 @@ use std::sync::LazyLock;
 
 use sha2::{Digest, Sha256};
 
+pub use archive::{ARCHIVE_BYTES_MAX, ArchiveError};
 pub use baseline::{BaselineCalibration, Baselines, Logistic, LogisticError};
 pub use calibration::{Calibration, CalibrationError, CalibrationPoint};
 pub use card::{
@@ -237,17 +239,19 @@ impl ModelPackage {
         Ok(())
     }
 
-    /// The content hash that governance approves: SHA-256 over name, length and bytes of each file.
+    /// The content hash that governance approves: SHA-256 of the [archive](Self::to_archive).
     pub fn hash(&self) -> [u8; 32] {
-        let mut hasher = Sha256::new();
-        hasher.update(b"hygeia/package/v1");
-        for (name, bytes) in FILES.iter().zip(&self.files) {
-            hasher.update((name.len() as u64).to_be_bytes());
-            hasher.update(name.as_bytes());
-            hasher.update((bytes.len() as u64).to_be_bytes());
-            hasher.update(bytes);
-        }
-        hasher.finalize().into()
+        Sha256::digest(self.to_archive()).into()
+    }
+
+    /// The package as one string of bytes: a domain, then name and content of each file, each after its length.
+    pub fn to_archive(&self) -> Vec<u8> {
+        archive::write(&self.files)
+    }
+
+    /// Reads an archive whose hash is `expected`. Nothing of another one is parsed.
+    pub fn from_archive(archive: &[u8], expected: [u8; 32]) -> Result<Self, ArchiveError> {
+        archive::read(archive, expected)
     }
 
     /// The same model with an evaluation added to its card. This gives another content hash.

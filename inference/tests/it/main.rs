@@ -1,5 +1,6 @@
 //! Tests of the crate through its public interface.
 
+mod archive;
 #[cfg(feature = "candle")]
 mod engine;
 #[cfg(feature = "candle")]

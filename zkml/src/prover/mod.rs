@@ -152,29 +152,41 @@ impl<A: Accelerator> Prover<A> {
         if (columns, challenges) != (key.cs().num_advice_columns(), key.cs().num_challenges()) {
             return Err(ProverError::Shape("columns and challenges"));
         }
-        transcript.absorb(key.transcript_repr())?;
+        // Beside other proofs that are in flight on the device.
+        self.device.in_flight(|device| self.prove_on(device, witness, instances, freedom, transcript))?
+    }
+
+    fn prove_on<W: PhasedWitness>(
+        &self,
+        device: &A,
+        witness: &W,
+        instances: &[Fr],
+        freedom: &mut impl Freedom,
+        transcript: &mut impl Transcript,
+    ) -> Result<(), ProverError> {
+        transcript.absorb(self.key.get_vk().transcript_repr())?;
         instances.iter().try_for_each(|&value| transcript.absorb(value))?;
-        let (mut advice, challenges) = self.commit_advice(witness, freedom, transcript)?;
+        let (mut advice, challenges) = self.commit_advice(device, witness, freedom, transcript)?;
         // Challenges of the arguments that the circuit does not use; the verifier draws them all the same.
         let _theta_beta_gamma = [(); 3].map(|()| transcript.challenge());
 
         let mut vanishing = vec![Fr::ZERO; self.rows()];
         freedom.vanishing(&mut vanishing);
-        let vanishing = self.device.upload(vanishing)?;
-        self.commit(&self.powers, &[&vanishing], transcript)?;
+        let vanishing = device.upload(vanishing)?;
+        commit(device, &self.powers, &[&vanishing], transcript)?;
         let y = transcript.challenge();
 
-        self.device.inverse(&self.domain, &mut advice)?;
-        let instance = self.instance_column(instances)?;
-        let pieces = self.quotient.pieces(&self.device, &advice, &instance, &challenges, y)?;
-        self.commit(&self.powers, &pieces.each_ref(), transcript)?;
+        device.inverse(&self.domain, &mut advice)?;
+        let instance = self.instance_column(device, instances)?;
+        let pieces = self.quotient.pieces(device, &advice, &instance, &challenges, y)?;
+        commit(device, &self.powers, &pieces.each_ref(), transcript)?;
 
         let x = transcript.challenge();
         let folding = powers(x.pow_vartime([self.rows() as u64]), pieces.len());
         let terms: Vec<(Fr, &A::Vector)> = folding.into_iter().zip(&pieces).collect();
-        let folded = self.device.combine(&terms, self.rows())?;
-        let opened = self.evaluate(&advice, &vanishing, &folded, x, transcript)?;
-        opening::open(&self.device, &opened, self.rows(), &self.powers, transcript)
+        let folded = device.combine(&terms, self.rows())?;
+        let opened = self.evaluate(device, &advice, &vanishing, &folded, x, transcript)?;
+        opening::open(device, &opened, self.rows(), &self.powers, transcript)
     }
 
     /// What the quotient is computed with.
@@ -188,27 +200,19 @@ impl<A: Accelerator> Prover<A> {
     }
 
     /// Coefficients of the instance column.
-    fn instance_column(&self, instances: &[Fr]) -> Result<A::Vector, KernelError> {
+    fn instance_column(&self, device: &A, instances: &[Fr]) -> Result<A::Vector, KernelError> {
         let mut values = instances.to_vec();
         values.resize(self.rows(), Fr::ZERO);
-        let mut column = [self.device.upload(values)?];
-        self.device.inverse(&self.domain, &mut column)?;
+        let mut column = [device.upload(values)?];
+        device.inverse(&self.domain, &mut column)?;
         let [column] = column;
         Ok(column)
-    }
-
-    fn commit(
-        &self,
-        bases: &A::Bases,
-        vectors: &[&A::Vector],
-        transcript: &mut impl Transcript,
-    ) -> Result<(), ProverError> {
-        write_points(transcript, &self.device.msm_many(bases, vectors)?)
     }
 
     /// Fills, blinds and commits to the columns of each phase. Returns the columns and the challenges of all phases.
     fn commit_advice<W: PhasedWitness>(
         &self,
+        device: &A,
         witness: &W,
         freedom: &mut impl Freedom,
         transcript: &mut impl Transcript,
@@ -224,9 +228,9 @@ impl<A: Accelerator> Prover<A> {
             for mut column in of_phase {
                 column.resize(self.rows(), Fr::ZERO);
                 freedom.blind(columns.len(), &mut column[usable..]);
-                columns.push(self.device.upload(column)?);
+                columns.push(device.upload(column)?);
             }
-            self.commit(&self.lagrange, &columns[first..].iter().collect::<Vec<_>>(), transcript)?;
+            commit(device, &self.lagrange, &columns[first..].iter().collect::<Vec<_>>(), transcript)?;
             challenges.extend((0..shape.challenges).map(|_| transcript.challenge()));
         }
         Ok((columns, challenges))
@@ -235,6 +239,7 @@ impl<A: Accelerator> Prover<A> {
     /// Evaluates what the verifier asks for, writes the values, and says what is to be opened where.
     fn evaluate<'p>(
         &'p self,
+        device: &A,
         advice: &'p [A::Vector],
         vanishing: &'p A::Vector,
         folded: &'p A::Vector,
@@ -248,7 +253,7 @@ impl<A: Accelerator> Prover<A> {
         let asked = of_advice.chain(of_fixed).chain([(vanishing, x)]);
         // The quotient's value is not written: the verifier computes what it must be.
         let queries: Vec<(&A::Vector, Fr)> = asked.chain([(folded, x)]).collect();
-        let values = self.device.evaluate(&queries)?;
+        let values = device.evaluate(&queries)?;
         let (_, written) = values.split_last().expect("the quotient was evaluated");
         written.iter().try_for_each(|&value| transcript.write_scalar(value))?;
         // In the opening the quotient comes before the vanishing polynomial.
@@ -285,6 +290,15 @@ fn lagrange_points(params: &ParamsKZG<Bn256>) -> Vec<G1Affine> {
     let points = &written[size_of::<u32>() + count * bytes..][..count * bytes];
     let read = |mut point: &[u8]| <G1Affine as SerdeCurveAffine>::read(&mut point, SerdeFormat::RawBytesUnchecked);
     points.chunks_exact(bytes).map(|point| read(point).expect("a point just written")).collect()
+}
+
+fn commit<A: Accelerator>(
+    device: &A,
+    bases: &A::Bases,
+    vectors: &[&A::Vector],
+    transcript: &mut impl Transcript,
+) -> Result<(), ProverError> {
+    write_points(transcript, &device.msm_many(bases, vectors)?)
 }
 
 fn write_points(transcript: &mut impl Transcript, points: &[G1]) -> Result<(), ProverError> {

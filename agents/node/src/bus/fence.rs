@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use std::time::Instant;
+
 use async_nats::HeaderValue;
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use async_nats::jetstream::message::PublishMessage;
@@ -15,6 +17,7 @@ use hygeia_protocol::subject::{self, Partition, Stream};
 use serde::{Deserialize, Serialize};
 
 use super::{Bus, BusError, Lookup, PUBLISH_ATTEMPTS, RETRY_PAUSE_MAX, RETRY_PAUSE_MIN};
+use crate::telemetry::{Counter, Histogram, process};
 
 /// Names the subject whose newest place must be the expected one.
 const EXPECTED_SUBJECT: &str = "Nats-Expected-Last-Subject-Sequence-Subject";
@@ -173,6 +176,7 @@ impl Bus {
                 }
                 _ => {}
             }
+            process().count(Counter::PublishRetries, stream.name());
             tracing::warn!(stream = stream.name(), attempt, reason = %source, "publishing again");
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(RETRY_PAUSE_MAX);
@@ -181,7 +185,9 @@ impl Bus {
     }
 
     async fn publish_once(&self, subject: &str, message: PublishMessage) -> Result<Stored, PublishError> {
+        let started = Instant::now();
         let ack = self.jetstream.send_publish(self.names.subject(subject), message).await?.await?;
+        process().took(Histogram::PublishRoundTrip, started.elapsed());
         Ok(Stored { sequence: ack.sequence, duplicate: ack.duplicate })
     }
 }

@@ -5,7 +5,7 @@ use async_nats::jetstream::stream::{self, RawMessageError, RawMessageErrorKind};
 use hygeia_protocol::subject::Stream;
 
 use super::names::Names;
-use super::{Bus, BusError, Entry};
+use super::{Bus, BusError, Entry, trace};
 
 /// A stream that single messages are looked up in.
 #[derive(Clone)]
@@ -37,6 +37,7 @@ impl Lookup {
                 sequence: message.sequence,
                 stored_at_ms: u64::try_from(message.time.unix_timestamp_nanos() / 1_000_000).unwrap_or(0),
                 subject: self.names.strip(&message.subject).to_owned(),
+                trace: trace::extract(Some(&message.headers)),
                 headers: Some(message.headers),
                 payload: message.payload,
             })),

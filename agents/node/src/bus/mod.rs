@@ -5,10 +5,14 @@ mod bucket;
 mod fence;
 mod lookup;
 mod names;
+mod objects;
+mod queue;
 mod reader;
 mod safety;
 mod settings;
+mod state;
 mod streams;
+mod trace;
 mod work;
 
 use std::num::NonZeroU8;
@@ -25,9 +29,11 @@ pub use bucket::{Bucket, Record, Watch};
 pub use fence::{Fence, Stored};
 pub use lookup::Lookup;
 pub use names::{Names, NetworkName, NetworkNameError};
+pub use objects::{Found, Objects};
 pub use reader::{Entry, OrderedReader};
 pub use safety::{SyncMode, sync_mode};
 pub use settings::{BusSettings, Login};
+pub use state::{QueueState, StreamState};
 pub use work::{Job, SlowQueue, WorkQueue};
 
 /// First pause between two attempts to reach the broker; doubled up to [`RETRY_PAUSE_MAX`].
@@ -88,6 +94,17 @@ pub enum BusError {
     /// A key-value bucket could not be opened or used.
     #[error("key-value bucket {bucket}: {operation} failed")]
     KeyValue {
+        /// The bucket's name.
+        bucket: String,
+        /// What was tried.
+        operation: &'static str,
+        /// JetStream's answer.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A bucket of objects could not be opened or used.
+    #[error("object bucket {bucket}: {operation} failed")]
+    Objects {
         /// The bucket's name.
         bucket: String,
         /// What was tried.
@@ -236,7 +253,7 @@ impl Bus {
         payload: Vec<u8>,
     ) -> Result<jetstream::context::PublishAckFuture, async_nats::jetstream::context::PublishError> {
         let message = PublishMessage::build().payload(payload.into()).message_id(message_id);
-        self.jetstream.send_publish(self.names.subject(&subject), message).await
+        self.jetstream.send_publish(self.names.subject(&subject), trace::inject(message)).await
     }
 
     /// Tells whoever listens now; nothing is stored.
@@ -259,6 +276,7 @@ impl Bus {
 
     /// A message as every one of ours is built.
     fn message(&self, stream: Stream, message_id: &str, payload: Bytes) -> PublishMessage {
-        PublishMessage::build().payload(payload).message_id(message_id).expected_stream(self.names.stream(stream))
+        let message = PublishMessage::build().payload(payload).message_id(message_id);
+        trace::inject(message).expected_stream(self.names.stream(stream))
     }
 }

@@ -13,7 +13,8 @@ use futures::{FutureExt as _, StreamExt as _};
 use hygeia_protocol::subject::Stream;
 
 use super::names::Names;
-use super::{Bus, BusError};
+use super::{Bus, BusError, trace};
+use crate::telemetry::trace::TraceContext;
 
 /// One stored message.
 #[derive(Debug, Clone)]
@@ -28,6 +29,8 @@ pub struct Entry {
     pub headers: Option<HeaderMap>,
     /// The bytes as they came.
     pub payload: bytes::Bytes,
+    /// The trace it belongs to, if its sender named one.
+    pub trace: Option<TraceContext>,
 }
 
 /// All messages of a stream in the order of their sequence, for ever.
@@ -135,6 +138,7 @@ fn entry(names: &Names, message: Message) -> Result<Entry, Box<dyn std::error::E
         sequence,
         stored_at_ms: u64::try_from(published.unix_timestamp_nanos() / 1_000_000).unwrap_or(0),
         subject: names.strip(&message.subject).to_owned(),
+        trace: trace::extract(message.headers.as_ref()),
         headers: message.headers,
         payload: message.payload,
     })

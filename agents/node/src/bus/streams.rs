@@ -91,10 +91,14 @@ fn retention_s(name: Stream) -> u64 {
     const DAY_S: u64 = 86_400;
     match name {
         Stream::Observations | Stream::Windows | Stream::ProofRequests => 7 * DAY_S,
-        Stream::Alerts | Stream::DeadLetters => 90 * DAY_S,
+        Stream::Alerts | Stream::Outcomes | Stream::DeadLetters => 90 * DAY_S,
         Stream::Receipts | Stream::Settlements | Stream::Ledger => 400 * DAY_S,
         // Orders say how far the ledger is audited, so they must last as long as it does.
         Stream::AuditOrders | Stream::Audits => 400 * DAY_S,
+        // What a vote referred to can be looked up as long as what the vote led to.
+        Stream::Shadow => 400 * DAY_S,
+        // For ever: a chain without its beginning cannot be told from one that was cut off. An entry has some 400 bytes.
+        Stream::Journal => 0,
     }
 }
 
@@ -107,7 +111,11 @@ fn discard(name: Stream) -> stream::DiscardPolicy {
         | Stream::Alerts
         | Stream::ProofRequests
         | Stream::Audits
-        | Stream::DeadLetters => stream::DiscardPolicy::Old,
-        Stream::Receipts | Stream::Settlements | Stream::Ledger | Stream::AuditOrders => stream::DiscardPolicy::New,
+        | Stream::Outcomes
+        | Stream::DeadLetters
+        | Stream::Shadow => stream::DiscardPolicy::Old,
+        Stream::Receipts | Stream::Settlements | Stream::Ledger | Stream::AuditOrders | Stream::Journal => {
+            stream::DiscardPolicy::New
+        }
     }
 }

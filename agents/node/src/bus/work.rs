@@ -11,7 +11,8 @@ use hygeia_protocol::message::{Message, MessageError};
 use hygeia_protocol::subject::Stream;
 use tokio_util::sync::CancellationToken;
 
-use super::{Bus, BusError};
+use super::{Bus, BusError, trace};
+use crate::telemetry::trace::TraceContext;
 
 /// How long a worker may hold a job without a sign of life before another gets it.
 const ACK_WAIT: Duration = Duration::from_secs(15);
@@ -95,7 +96,7 @@ impl SlowQueue {
         let stream = bus.stream(name).await?;
         let config = pull::Config {
             durable_name: Some(durable.to_owned()),
-            filter_subject: subject,
+            filter_subject: bus.names.subject(&subject),
             ack_policy: AckPolicy::Explicit,
             ack_wait: ACK_WAIT,
             ..Default::default()
@@ -154,6 +155,11 @@ pub struct Job {
 impl Job {
     fn payload(&self) -> &[u8] {
         &self.message.payload
+    }
+
+    /// The trace that the job belongs to, if its sender named one.
+    pub fn trace(&self) -> Option<TraceContext> {
+        trace::extract(self.message.message.headers.as_ref())
     }
 
     /// Runs `work` and tells the broker every few seconds that the job is alive.

@@ -1,5 +1,6 @@
 //! The seam to the chain: connecting with patience, the deployment's addresses, signers.
 
+pub mod balance;
 pub mod deploy;
 pub mod governance;
 pub mod registry;
@@ -13,6 +14,7 @@ use alloy::network::EthereumWallet;
 use alloy::primitives::Address;
 use alloy::providers::{DynProvider, Provider, ProviderBuilder};
 use alloy::signers::local::PrivateKeySigner;
+use alloy::transports::http::reqwest::{Client, Url};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -20,6 +22,11 @@ use thiserror::Error;
 const RETRY_PAUSE_MIN: Duration = Duration::from_millis(200);
 /// Longest pause between two attempts.
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(5);
+/// How long one question to the node may take, the connection included. A node that is slower than this is one that does
+/// not answer: every question is asked again by whoever needs it.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// How long the connection alone may take.
+const CONNECT_WITHIN: Duration = Duration::from_secs(3);
 /// How often the HTTP transport asks for new blocks and receipts.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
@@ -85,6 +92,12 @@ pub enum ChainError {
         /// The node's answer.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The node's answers contradict each other: it is behind, on another branch, or does not tell the truth.
+    #[error("the node's answers cannot all be true: {what}")]
+    Contradiction {
+        /// What it answered.
+        what: &'static str,
     },
     /// A transaction was mined and reverted.
     #[error("{operation} was reverted by the chain")]
@@ -187,17 +200,18 @@ pub struct Chain {
 impl Chain {
     /// Connects, retrying with back-off for `patience`; says on each failed attempt what was tried.
     pub async fn connect(url: &str, signers: &[PrivateKeySigner], patience: Duration) -> Result<Self, ChainError> {
-        let address: alloy::transports::http::reqwest::Url =
-            url.parse().map_err(|_| ChainError::Address { url: url.to_owned() })?;
+        let address: Url = url.parse().map_err(|_| ChainError::Address { url: url.to_owned() })?;
+        let client = Client::builder().timeout(ANSWER_WITHIN).connect_timeout(CONNECT_WITHIN).build();
+        let client = client.map_err(|_| ChainError::Address { url: url.to_owned() })?;
         let provider = match signers {
             [first, others @ ..] => {
                 let mut wallet = EthereumWallet::from(first.clone());
                 for signer in others {
                     wallet.register_signer(signer.clone());
                 }
-                ProviderBuilder::new().wallet(wallet).connect_http(address).erased()
+                ProviderBuilder::new().wallet(wallet).connect_reqwest(client, address).erased()
             }
-            [] => ProviderBuilder::new().connect_http(address).erased(),
+            [] => ProviderBuilder::new().connect_reqwest(client, address).erased(),
         };
         provider.client().set_poll_interval(POLL_INTERVAL);
         let started = Instant::now();

@@ -1,6 +1,6 @@
 //! What oracles and patients sign: EIP-712 messages in the domain of the contract that checks them.
 
-use alloy::primitives::{Address, B256, FixedBytes};
+use alloy::primitives::{Address, B256, FixedBytes, Signature};
 use alloy::signers::SignerSync;
 use alloy::signers::local::PrivateKeySigner;
 use hygeia_policies::ids;
@@ -41,6 +41,31 @@ impl OracleSigner {
         };
         sign(&self.key, &statement, &self.domain)
     }
+}
+
+/// What an oracle signs for.
+#[derive(Debug, Clone, Copy)]
+pub struct Attested {
+    /// The mandate.
+    pub mandate: [u8; 32],
+    /// End of the window, seconds since the epoch.
+    pub end_s: u64,
+    /// Hash of the feature schema.
+    pub schema: [u8; 32],
+    /// The commitment.
+    pub commitment: [u8; 32],
+}
+
+/// Who signed `what` for a coordinator; nobody where the signature is none.
+pub fn attested_by(chain_id: u64, coordinator: Address, what: &Attested, signature: &[u8; 65]) -> Option<Address> {
+    let statement = WindowAttestation {
+        mandateId: B256::from(what.mandate),
+        windowEnd: what.end_s,
+        schema: B256::from(what.schema),
+        commitment: B256::from(what.commitment),
+    };
+    let digest = statement.eip712_signing_hash(&typed_data::domain(chain_id, coordinator));
+    Signature::from_raw_array(signature).ok()?.recover_address_from_prehash(&digest).ok()
 }
 
 /// A patient's consent with the key that gave it and can take it back.

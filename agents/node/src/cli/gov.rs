@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use alloy::primitives::{Address, B256, U256};
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::broker::AccessArgs;
 use super::{CircuitArgs, EngineKind, EzklArgs};
 
 /// Environment variable with a signer's private key. No flag: what is given as one stands in the list of processes.
@@ -134,6 +135,42 @@ pub enum GovCommand {
         #[command(flatten)]
         place: PlaceArgs,
     },
+    /// Publish a model's package to the broker, where the roles fetch it by the content hash that is approved.
+    ///
+    /// Publish before the vote: whoever votes then reads what will run, and the roles have it warm when it counts.
+    ///
+    /// Example:
+    ///
+    ///   hygeia gov publish-model --model my-model --nats nats://127.0.0.1:4222
+    #[command(verbatim_doc_comment)]
+    PublishModel {
+        /// Model package directory.
+        #[arg(long)]
+        model: PathBuf,
+        /// The broker.
+        #[command(flatten)]
+        broker: BusArgs,
+    },
+    /// Add up what sentinels with --shadow published about a candidate, for those who will vote.
+    ///
+    /// The file holds counts alone, nothing of a patient. Its SHA-256 is printed, and `propose-model --shadow-report` puts
+    /// it into the proposal.
+    ///
+    /// Example:
+    ///
+    ///   hygeia gov shadow-report 64c1… --out shadow.json
+    #[command(verbatim_doc_comment)]
+    ShadowReport {
+        /// Content hash of the candidate's package (hex).
+        #[arg(value_parser = super::sha256)]
+        candidate: [u8; 32],
+        /// Where to write it.
+        #[arg(long)]
+        out: PathBuf,
+        /// The broker.
+        #[command(flatten)]
+        broker: BusArgs,
+    },
     /// Register an agent in the chain's identity registry (ERC-8004). It is the signer's, and its wallet is the signer's
     /// address.
     ///
@@ -175,6 +212,17 @@ pub enum GovCommand {
         #[command(flatten)]
         place: PlaceArgs,
     },
+}
+
+/// Which broker, and whose streams on it.
+#[derive(Debug, Clone, Args)]
+pub struct BusArgs {
+    /// Address of a NATS server with JetStream.
+    #[arg(long, env = "HYGEIA_NATS", default_value = "nats://127.0.0.1:4222")]
+    pub nats: String,
+    /// Whose streams they are.
+    #[command(flatten)]
+    pub access: AccessArgs,
 }
 
 /// Which contracts on which chain.
@@ -288,6 +336,10 @@ pub struct ProposeModelArgs {
     /// The evaluation's file, report.json of `hygeia evaluate`.
     #[arg(long)]
     pub evaluation: PathBuf,
+    /// The comparison with the approved model, as `hygeia gov shadow-report` wrote it. The description then names its
+    /// SHA-256 and what it counted.
+    #[arg(long)]
+    pub shadow_report: Option<PathBuf>,
     /// Change control: what is changed and why.
     #[arg(long)]
     pub modification: Option<String>,

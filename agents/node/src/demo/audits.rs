@@ -14,6 +14,7 @@ use anyhow::{Context, Result, bail};
 use hygeia_policies::AuditLedger;
 use hygeia_policies::audit_ledger::AuditLedger::recordAuditCall;
 use hygeia_protocol::bytes::{B32, HexBytes};
+use hygeia_protocol::journal::{Fact, message_hash};
 use hygeia_protocol::message::{AuditedBatch, Inclusion, Message, ScoredWindow, WindowReceipt};
 use hygeia_protocol::subject::Stream;
 use hygeia_zkml::audit::{AuditPublic, AuditReceipt};
@@ -24,7 +25,9 @@ use super::network::Network;
 use super::observer::Observer;
 use crate::bus::{Bus, Entry, OrderedReader};
 use crate::chain::governance;
+use crate::journal::{self, Journal};
 use crate::roles::prover::audit::collect;
+use crate::telemetry::Metrics;
 
 /// Without another window proved for this long, the audit counts as stuck.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -186,6 +189,7 @@ fn twins(inclusion: &Inclusion) -> [Inclusion; 3] {
 /// about tampered twins.
 async fn verify_on_chain(network: &Network, batches: &[AuditedBatch], audited: &mut Audited) -> Result<()> {
     let sender = network.accounts.deployer.address();
+    let journal = Journal::open(&network.bus, journal::AUDITOR, Metrics::default()).await?;
     let mut gas = Vec::new();
     for batch in batches {
         // Before the audit itself is recorded, so that none is refused for standing there already.
@@ -197,6 +201,9 @@ async fn verify_on_chain(network: &Network, batches: &[AuditedBatch], audited: &
         let ledger = network.deployment.audit_ledger;
         let mined = governance::send(&network.chain, sender, data, ledger, "recording an audit on chain").await?;
         gas.push(mined.gas_used);
+        let (transaction, message) = (B32::new(mined.transaction_hash.0), message_hash(&batch.encode()));
+        let (batch_id, root) = (batch.batch_id, batch.root);
+        journal.note(Fact::AuditRecorded { batch: batch_id, root, transaction, message }).await?;
         let held = AuditLedger::new(ledger, &network.chain.provider)
             .auditOf(network.model_id, B256::from(*batch.root.as_bytes()))
             .call()

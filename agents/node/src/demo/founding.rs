@@ -120,27 +120,34 @@ impl Proposal {
     /// What the timelock calls when the vote has passed.
     pub fn calls(&self, deployment: &Deployment, chain: &Chain) -> Vec<Call> {
         let models = ModelRegistry::new(deployment.model_registry, &chain.provider);
-        let policies = PolicyRegistry::new(deployment.policy_registry, &chain.provider);
         let oracles = OracleRegistry::new(deployment.oracle_registry, &chain.provider);
+        let mut calls = self.approvals(deployment, chain);
+        calls.push(Call {
+            target: deployment.oracle_registry,
+            data: oracles.admitOracle(self.oracle).calldata().clone(),
+        });
+        if let Some(binding) = &self.audits {
+            let approve_audits = models.approveAuditVerifier(self.model_id, binding.clone());
+            calls.push(Call { target: deployment.model_registry, data: approve_audits.calldata().clone() });
+        }
+        calls
+    }
+
+    /// Of that, what approves the model and the policy: all there is to a second model.
+    pub fn approvals(&self, deployment: &Deployment, chain: &Chain) -> Vec<Call> {
+        let models = ModelRegistry::new(deployment.model_registry, &chain.provider);
+        let policies = PolicyRegistry::new(deployment.policy_registry, &chain.provider);
         let approve_model = models.approveModel(
             self.commitment.clone(),
             self.binding.clone(),
             self.evidence.clone(),
             self.change.clone(),
         );
-        let mut calls = vec![
+        let approve_policy = policies.approvePolicy(self.terms.clone());
+        vec![
             Call { target: deployment.model_registry, data: approve_model.calldata().clone() },
-            Call {
-                target: deployment.policy_registry,
-                data: policies.approvePolicy(self.terms.clone()).calldata().clone(),
-            },
-            Call { target: deployment.oracle_registry, data: oracles.admitOracle(self.oracle).calldata().clone() },
-        ];
-        if let Some(binding) = &self.audits {
-            let approve_audits = models.approveAuditVerifier(self.model_id, binding.clone());
-            calls.push(Call { target: deployment.model_registry, data: approve_audits.calldata().clone() });
-        }
-        calls
+            Call { target: deployment.policy_registry, data: approve_policy.calldata().clone() },
+        ]
     }
 
     /// What voters read.

@@ -67,6 +67,7 @@ pub async fn run(args: &DemoArgs, stop: CancellationToken) -> Result<bool> {
         engine: proved_by(args),
         prover_arguments: Vec::new(),
         audit_windows: is_audited(args).then_some(AUDIT_WINDOWS),
+        broker: None,
     };
     let mut say = step;
     let founding = Network::found(setup, &mut say);

@@ -10,7 +10,7 @@ use alloy::providers::ext::AnvilApi;
 use alloy::signers::local::PrivateKeySigner;
 use anyhow::{Context, Result};
 use hygeia_inference::package::ModelPackage;
-use hygeia_policies::{AuditBinding, MandateRegistry};
+use hygeia_policies::{AuditBinding, MandateRegistry, ModelRegistry};
 use hygeia_protocol::bytes::B32;
 use hygeia_protocol::identity::PatientId;
 use hygeia_protocol::subject::Partitioner;
@@ -96,12 +96,16 @@ pub struct Network {
     /// Spreads patients over partitions as the roles do.
     pub partitioner: Partitioner,
     network_key: [u8; 32],
+    nats_urls: String,
+    replicas: usize,
     roles: BTreeMap<&'static str, Process>,
     program: PathBuf,
     dir: PathBuf,
     keys_dir: PathBuf,
     qdrant: Option<String>,
     prover_arguments: Vec<String>,
+    /// Variables that roles started from now on find beside those of this process.
+    environment: BTreeMap<String, String>,
 }
 
 /// What a network is started with.
@@ -126,6 +130,18 @@ pub struct Setup<'a> {
     pub prover_arguments: Vec<String>,
     /// Windows of an audit, where the vote is to approve a verifier of audits too.
     pub audit_windows: Option<usize>,
+    /// A broker that runs already; one is started when absent.
+    pub broker: Option<Broker>,
+}
+
+/// A broker, and how clients reach it.
+pub struct Broker {
+    /// The server that the network owns.
+    pub server: NatsServer,
+    /// Addresses for clients, separated by commas.
+    pub urls: String,
+    /// Servers that are to hold each message.
+    pub replicas: usize,
 }
 
 /// What proves the alerts of a network.
@@ -174,12 +190,22 @@ impl ProvedBy {
     }
 }
 
+impl Broker {
+    async fn start(tools: &Tools, dir: &Path) -> Result<Self> {
+        let server = NatsServer::start(tools, dir).await?;
+        Ok(Self { urls: server.url().to_owned(), server, replicas: 1 })
+    }
+}
+
 impl Network {
     /// Starts broker and chain, deploys, holds the vote, funds pool and bond. `say` is told of each step.
     pub async fn found(setup: Setup<'_>, say: &mut dyn FnMut(&str)) -> Result<Self> {
         say("starting nats-server and anvil on free ports");
-        let nats = NatsServer::start(setup.tools, &setup.dir.join("nats")).await?;
-        let bus = Bus::connect(nats.url(), PATIENCE).await?;
+        let broker = match setup.broker {
+            Some(broker) => broker,
+            None => Broker::start(setup.tools, &setup.dir.join("nats")).await?,
+        };
+        let bus = Bus::connect(&broker.urls, PATIENCE).await?;
         bus.ensure_streams().await?;
 
         let accounts = Accounts::fresh();
@@ -225,7 +251,9 @@ impl Network {
         let partitions = PARTITIONS.try_into().context("a network has partitions")?;
         let network = Self {
             partitioner: Partitioner::new(network_key, partitions),
-            nats,
+            nats: broker.server,
+            nats_urls: broker.urls,
+            replicas: broker.replicas,
             anvil,
             bus,
             chain,
@@ -243,17 +271,34 @@ impl Network {
             keys_dir: setup.keys_dir,
             qdrant: setup.qdrant,
             prover_arguments: [setup.engine.arguments(), setup.prover_arguments].concat(),
+            environment: BTreeMap::new(),
         };
         network.write_keys()?;
         Ok(network)
     }
 
+    /// Holds a vote on another model whose proofs the deployed verifier takes, with a policy on it. Both identifiers.
+    pub async fn approve(&self, model: &ModelPackage, threshold: Option<i64>) -> Result<(B256, B256)> {
+        let registry = ModelRegistry::new(self.deployment.model_registry, &self.chain.provider);
+        let service = registry.serviceOf(self.model_id).call().await.map_err(ChainError::call("reading a model"))?;
+        let engine = keys::open_engine(model, &self.keys_dir, 0).await?;
+        let proposal = Proposal::new(model, &engine, service.verifier, &self.accounts, threshold, None)?;
+        let voters: Vec<Address> = self.accounts.voters.iter().map(PrivateKeySigner::address).collect();
+        let calls = proposal.approvals(&self.deployment, &self.chain);
+        governance::hold_vote(&self.chain, &self.deployment, &voters, &calls, "Approve a second model").await?;
+        Ok((proposal.model_id, proposal.policy_id()))
+    }
+
     /// Enrols a patient: a fresh mandate key, consent on chain (gas paid by the steward), a fresh salt key.
     pub async fn enrol(&mut self, patient: PatientId) -> Result<B256> {
+        self.enrol_under(patient, self.policy_id).await
+    }
+
+    /// The same, under another policy than the first. Whoever was enrolled before goes over to it.
+    pub async fn enrol_under(&mut self, patient: PatientId, policy: B256) -> Result<B256> {
         let key = MandateKey::fresh();
         let expires = governance::chain_time(&self.chain).await? + 90 * 86_400;
-        let (mandate, signature) =
-            key.grant(self.policy_id, self.accounts.oracle.address(), expires, &self.deployment)?;
+        let (mandate, signature) = key.grant(policy, self.accounts.oracle.address(), expires, &self.deployment)?;
         let registry = MandateRegistry::new(self.deployment.mandate_registry, &self.chain.provider);
         let grant = registry.grant((&mandate).into(), signature.to_vec().into());
         self.send(
@@ -276,9 +321,21 @@ impl Network {
         Ok(())
     }
 
+    /// Gives a variable to every role that is started from now on.
+    pub fn set_environment(&mut self, name: &str, value: &str) {
+        self.environment.insert(name.to_owned(), value.to_owned());
+    }
+
     /// Starts a role as a process of its own.
     pub fn start_role(&mut self, role: Role) -> Result<()> {
         let command = self.replica_command(role);
+        self.spawn(role.name(), command)
+    }
+
+    /// The same, with more arguments.
+    pub fn start_role_with(&mut self, role: Role, arguments: &[&str]) -> Result<()> {
+        let mut command = self.replica_command(role);
+        command.args(arguments);
         self.spawn(role.name(), command)
     }
 
@@ -311,9 +368,13 @@ impl Network {
 
     fn command(&self, subcommand: &str) -> Command {
         let mut command = Command::new(&self.program);
+        command.envs(&self.environment);
         let partitions = PARTITIONS.to_string();
-        command.arg(subcommand).args(["--nats", self.nats.url(), "--chain", self.anvil.url()]);
+        command.arg(subcommand).args(["--nats", &self.nats_urls, "--chain", self.anvil.url()]);
         command.args(["--partitions", &partitions, "--deployment"]).arg(self.deployment_file());
+        if self.replicas > 1 {
+            command.args(["--stream-replicas", &self.replicas.to_string()]);
+        }
         if matches!(subcommand, "oracle" | "gateway" | "run") {
             command.arg("--network-key-file").arg(self.dir.join("network.key"));
         }

@@ -132,7 +132,12 @@ impl Observed {
                     self.audits += 1;
                 }
             }
-            Stream::Observations | Stream::ProofRequests | Stream::AuditOrders => {}
+            Stream::Observations
+            | Stream::ProofRequests
+            | Stream::Outcomes
+            | Stream::AuditOrders
+            | Stream::Shadow
+            | Stream::Journal => {}
         }
     }
 }

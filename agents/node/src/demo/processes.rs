@@ -58,9 +58,14 @@ pub struct NatsServer {
 impl NatsServer {
     /// Starts the server with its store under `dir`; returns once it listens.
     pub async fn start(tools: &Tools, dir: &Path) -> Result<Self> {
+        Self::start_with(tools, dir, "").await
+    }
+
+    /// The same, with more lines of configuration.
+    pub async fn start_with(tools: &Tools, dir: &Path, configuration: &str) -> Result<Self> {
         std::fs::create_dir_all(dir)?;
         let config = dir.join("nats.conf");
-        std::fs::write(&config, format!("max_payload: {BROKER_PAYLOAD_BYTES_MAX}\n"))?;
+        std::fs::write(&config, format!("max_payload: {BROKER_PAYLOAD_BYTES_MAX}\n{configuration}"))?;
         let program = tools.program("nats-server");
         let text = |path: &Path| path.display().to_string();
         let arguments = vec![
@@ -85,9 +90,14 @@ impl NatsServer {
         &self.url
     }
 
-    /// Its process id while it runs.
+    /// The process id while it runs.
     pub fn id(&self) -> Option<u32> {
         self.process.id()
+    }
+
+    /// SIGKILL.
+    pub async fn kill(&mut self) {
+        self.process.kill().await;
     }
 
     /// Kills the server and starts it again on the same port and store.
@@ -131,6 +141,9 @@ async fn spawn_nats(program: &Path, arguments: &[String], port: &str, dir: &Path
 pub struct Anvil {
     process: Process,
     url: String,
+    program: PathBuf,
+    dir: PathBuf,
+    chain_id: u64,
 }
 
 impl Anvil {
@@ -142,23 +155,19 @@ impl Anvil {
     /// The same, with this chain id.
     pub async fn start_as(tools: &Tools, dir: &Path, genesis_s: u64, chain_id: u64) -> Result<Self> {
         std::fs::create_dir_all(dir)?;
-        let log = dir.join("anvil.log");
-        let mut command = Command::new(tools.program("anvil"));
-        command.args(["--port", "0", "--host", "127.0.0.1", "--accounts", "12", "--timestamp", &genesis_s.to_string()]);
-        command.args(["--chain-id", &chain_id.to_string()]);
-        let mut process = Process::spawn("anvil", command, Some(&log))?;
-        let started = Instant::now();
-        while started.elapsed() < START_PATIENCE {
-            if let Some(status) = process.exited()? {
-                bail!("anvil ended at start ({status}); see {}", log.display());
-            }
-            let text = std::fs::read_to_string(&log).unwrap_or_default();
-            if let Some(address) = text.lines().find_map(|line| line.trim().strip_prefix("Listening on ")) {
-                return Ok(Self { process, url: format!("http://{}", address.trim()) });
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        bail!("anvil did not say within {} s on which port it listens", START_PATIENCE.as_secs())
+        let program = tools.program("anvil");
+        let genesis = genesis_s.to_string();
+        let (process, url) = spawn_anvil(&program, dir, chain_id, "0", &["--timestamp", &genesis]).await?;
+        Ok(Self { process, url, program, dir: dir.to_owned(), chain_id })
+    }
+
+    /// Stops the chain, which writes its state down, and starts it again on the same port `pause` later.
+    pub async fn restart(&mut self, pause: Duration) -> Result<()> {
+        self.process.stop().await;
+        tokio::time::sleep(pause).await;
+        let port = self.url.rsplit(':').next().context("an address ends in a port")?.to_owned();
+        (self.process, _) = spawn_anvil(&self.program, &self.dir, self.chain_id, &port, &[]).await?;
+        Ok(())
     }
 
     /// Its process id while it runs.
@@ -175,6 +184,35 @@ impl Anvil {
     pub async fn stop(mut self) {
         self.process.stop().await;
     }
+}
+
+async fn spawn_anvil(
+    program: &Path,
+    dir: &Path,
+    chain_id: u64,
+    port: &str,
+    more: &[&str],
+) -> Result<(Process, String)> {
+    let log = dir.join("anvil.log");
+    // A line of an earlier start must not be taken for one of this.
+    let before = std::fs::read_to_string(&log).unwrap_or_default().len();
+    let mut command = Command::new(program);
+    command.args(["--port", port, "--host", "127.0.0.1", "--accounts", "12", "--chain-id", &chain_id.to_string()]);
+    command.arg("--state").arg(dir.join("state.json")).args(more);
+    let mut process = Process::spawn("anvil", command, Some(&log))?;
+    let started = Instant::now();
+    while started.elapsed() < START_PATIENCE {
+        if let Some(status) = process.exited()? {
+            bail!("anvil ended at start ({status}); see {}", log.display());
+        }
+        let text = std::fs::read_to_string(&log).unwrap_or_default();
+        let own = text.get(before..).unwrap_or_default();
+        if let Some(address) = own.lines().find_map(|line| line.trim().strip_prefix("Listening on ")) {
+            return Ok((process, format!("http://{}", address.trim())));
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    bail!("anvil did not say within {} s on which port it listens", START_PATIENCE.as_secs())
 }
 
 /// A child process that is stopped when its owner goes.

@@ -18,6 +18,7 @@ use super::stays::Stay;
 use crate::bus::Bus;
 use crate::clock::now_s;
 use crate::convert::clinical_state;
+use crate::telemetry::trace;
 
 /// Observations sent but not yet acknowledged by the broker, at most.
 const IN_FLIGHT_MAX: usize = 256;
@@ -33,9 +34,12 @@ pub struct Progress {
     pub stay_s: u64,
 }
 
-struct Event {
-    at_s: u64,
-    observation: Observation,
+/// An observation and when it became known.
+pub struct Event {
+    /// Seconds since the epoch.
+    pub at_s: u64,
+    /// What is published then.
+    pub observation: Observation,
 }
 
 /// The pseudonym a stay is replayed under.
@@ -67,7 +71,8 @@ pub async fn replay(
         }
         let observation = &event.observation;
         let subject = subject::observation(partitioner.of(observation.patient()));
-        let sent = bus.send(subject, &observation.message_id(), observation.encode()).await?;
+        let id = observation.message_id();
+        let sent = trace::within(trace::begin(), bus.send(subject, &id, observation.encode())).await?;
         in_flight.push(sent.into_future());
         while in_flight.len() >= IN_FLIGHT_MAX {
             take_acknowledgement(&mut in_flight, &mut done).await?;
@@ -104,7 +109,7 @@ where
 }
 
 /// All observations by time, shifted so that the last is now; and how many measurements were left out.
-fn schedule(stays: &[Stay], run: &str) -> Result<(Vec<Event>, u64)> {
+pub fn schedule(stays: &[Stay], run: &str) -> Result<(Vec<Event>, u64)> {
     let longest_s = stays.iter().map(Stay::length_s).max().unwrap_or(0);
     let begin_s = now_s().saturating_sub(longest_s);
     let mut events = Vec::new();

@@ -5,6 +5,7 @@
 
 mod agents;
 mod ballot;
+mod evidence;
 mod keystore;
 mod proposals;
 mod signer;
@@ -166,6 +167,10 @@ pub async fn command(command: &GovCommand) -> Result<()> {
         GovCommand::Show { proposal, place } => {
             let (chain, deployment) = connect(place).await?;
             print!("{}", Ballot::read(&chain, &deployment, *proposal).await?.text(&deployment));
+        }
+        GovCommand::PublishModel { model, broker } => evidence::publish_model(model, broker).await?,
+        GovCommand::ShadowReport { candidate, out, broker } => {
+            evidence::shadow_report(*candidate, out, broker).await?;
         }
         GovCommand::RegisterAgent { uri, act } => Session::open(act).await?.register_agent(uri).await?,
         GovCommand::Agents { ids, place } => {

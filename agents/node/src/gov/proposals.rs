@@ -63,7 +63,10 @@ pub async fn model(args: &ProposeModelArgs, deployment: &Deployment) -> Result<M
     };
     let id = ids::model_id(&commitment);
     let description = args.description.clone();
-    let description = description.unwrap_or_else(|| format!("Approve model {id} ({})", package.card().name));
+    let mut description = description.unwrap_or_else(|| format!("Approve model {id} ({})", package.card().name));
+    if let Some(path) = &args.shadow_report {
+        description.push_str(&super::evidence::of_shadow(path, &package.hash())?);
+    }
     let data = approveModelCall { commitment, binding, evidence, change }.abi_encode().into();
     let calls = vec![Call { target: deployment.model_registry, data }];
     Ok(Motion { subject: "model", id, proposal: Proposal { calls, description } })

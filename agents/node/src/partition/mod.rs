@@ -26,6 +26,7 @@ pub use outbox::{EFFECTS_MAX, Effect, FencedBus, Lane, Outbox, Payload, Sink};
 pub use snapshot::{Damage, Found, Snapshot, Snapshots};
 
 use crate::bus::{Bus, Entry};
+use crate::telemetry::watchdog::Loop;
 use crate::telemetry::{Counter, Gauge, Metrics};
 use leases::{Leases, Order};
 use task::{Ending, Task};
@@ -47,12 +48,30 @@ pub trait Work: Send + 'static {
     /// Takes inputs in, in order. What follows goes to the outbox, under its input's place. The same inputs after the same
     /// state lead to the same effects, as far as their identities go.
     fn handle(&mut self, inputs: Vec<Entry>, outbox: &mut Outbox) -> impl Future<Output = Result<()>> + Send;
+
+    /// Whether inputs are put by: taken in, kept in the state, and still to lead to something.
+    fn has_put_by(&self) -> bool {
+        false
+    }
+
+    /// Returns when something else than an input calls for work on inputs that were put by. Nothing is lost when it is
+    /// dropped.
+    fn woken(&mut self) -> impl Future<Output = ()> + Send {
+        std::future::pending()
+    }
+
+    /// Goes on with what was put by. It stands in the snapshot until then, so its effects may come late.
+    fn resume(&mut self, _outbox: &mut Outbox) -> impl Future<Output = Result<()>> + Send {
+        std::future::ready(Ok(()))
+    }
 }
 
 /// A role whose work is spread over partitions.
 pub trait Role: Send + Sync + 'static {
     /// Its name, in keys and labels.
     const NAME: &'static str;
+    /// Its loop, for the watchdog.
+    const LOOP: Loop;
     /// Where its inputs stand.
     const INPUT: Stream;
     /// Where its outputs go. Those that have fences are fenced.
@@ -115,6 +134,7 @@ impl<R: Role> Runner<R> {
     async fn run(mut self) -> Result<()> {
         let stop = self.replica.stop.clone();
         let mut leave_by: Option<Instant> = None;
+        let watchdog = self.replica.metrics.clone();
         loop {
             let orders = tokio::select! {
                 () = stop.cancelled(), if leave_by.is_none() => {
@@ -122,12 +142,13 @@ impl<R: Role> Runner<R> {
                     self.leases.tell(LeaseEvent::Leave)
                 }
                 Some(ended) = self.tasks.join_next() => self.ended(ended)?,
-                orders = self.leases.next() => orders,
+                orders = watchdog.watchdog().while_waiting(R::LOOP, self.leases.next()) => orders,
             };
             orders.into_iter().for_each(|order| self.obey(order));
             self.report();
             let Some(leave_by) = leave_by else { continue };
             if self.leases.coordinator().is_idle() {
+                watchdog.watchdog().ended(R::LOOP);
                 return Ok(());
             }
             if Instant::now() >= leave_by {

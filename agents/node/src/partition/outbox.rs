@@ -13,6 +13,7 @@ use hygeia_protocol::subject::Stream;
 use tokio::task::JoinSet;
 
 use crate::bus::{Bus, BusError, Fence, Stored};
+use crate::telemetry::trace::{self, TraceContext};
 
 /// Effects under way or waiting behind one of their lane, at most: past this no input is taken. A broker takes some
 /// hundreds of messages a round trip; more in hand would only be more to send again after a crash.
@@ -32,6 +33,8 @@ pub struct Effect {
     pub payload: Payload,
     /// What is noted once it is stored.
     pub noted: Option<Box<dyn FnOnce() + Send>>,
+    /// The trace that it is sent in.
+    pub trace: Option<TraceContext>,
 }
 
 /// What keeps effects in order: those of a patient, a mandate, a message.
@@ -87,6 +90,7 @@ pub struct Landing {
     stream: Stream,
     result: anyhow::Result<Stored>,
     noted: Option<Box<dyn FnOnce() + Send>>,
+    trace: Option<TraceContext>,
 }
 
 impl Lane {
@@ -162,6 +166,12 @@ impl Outbox {
         self.is_silent || self.stored.contains(message_id)
     }
 
+    /// Whether an earlier owner is known to have stored a message with this id. Unlike [`Outbox::is_stored`] it says so of
+    /// messages that were not sent at all, also while state is rebuilt in silence.
+    pub fn has_id(&self, message_id: &str) -> bool {
+        self.stored.contains(message_id)
+    }
+
     /// True while inputs only rebuild state: all they lead to is known to be stored.
     pub fn is_silent(&self) -> bool {
         self.is_silent
@@ -211,12 +221,16 @@ impl Outbox {
 
     /// Takes note of an effect that has come to its end, and sends the next of its lane.
     pub fn land(&mut self, landing: Landing) -> anyhow::Result<()> {
-        let Landing { lane, input, stream, result, noted } = landing;
+        let Landing { lane, input, stream, result, noted, trace } = landing;
         let stored = result?;
         let place = self.places.entry(stream).or_default();
         *place = (*place).max(stored.sequence);
         if let Some(noted) = noted {
-            noted();
+            // Its log lines name the trace.
+            match trace {
+                Some(context) => trace::inside(context, noted),
+                None => noted(),
+            }
         }
         self.close(input);
         match self.lanes.get_mut(&lane).and_then(VecDeque::pop_front) {
@@ -239,7 +253,7 @@ impl Outbox {
     }
 
     fn send(&mut self, input: u64, effect: Effect) {
-        let Effect { lane, stream, subject, message_id, payload, noted } = effect;
+        let Effect { lane, stream, subject, message_id, payload, noted, trace } = effect;
         let sink = self.sink.clone();
         self.under_way.spawn(async move {
             let result = async {
@@ -249,7 +263,11 @@ impl Outbox {
                 };
                 Ok(sink.store(stream, subject, message_id, payload.into()).await?)
             };
-            Landing { lane, input, stream, result: result.await, noted }
+            let result = match trace {
+                Some(context) => trace::within(context, result).await,
+                None => result.await,
+            };
+            Landing { lane, input, stream, result, noted, trace }
         });
     }
 }
@@ -306,6 +324,7 @@ mod tests {
             message_id: id.into(),
             payload: Payload::Ready(Vec::new()),
             noted: None,
+            trace: None,
         }
     }
 

@@ -168,6 +168,7 @@ impl<R: Role> Driver<R> {
                 () = stop.cancelled() => return self.drain().await,
                 Some(landing) = self.outbox.next() => self.outbox.land(landing)?,
                 () = snapshot_due => self.begin_snapshot(),
+                () = self.work.woken(), if self.outbox.has_room() => self.resume().await?,
                 batch = tokio::time::timeout(IDLE, reader.next_batch(READ_MAX)), if self.outbox.has_room() => match batch {
                     Ok(batch) => self.take(batch?).await?,
                     Err(_elapsed) => reader = self.check(reader).await,
@@ -205,12 +206,28 @@ impl<R: Role> Driver<R> {
         }
     }
 
+    /// Goes on with what the work put by.
+    async fn resume(&mut self) -> Result<()> {
+        self.work.resume(&mut self.outbox).await?;
+        if self.task.live.is_cancelled() {
+            self.forget_stored();
+        }
+        Ok(())
+    }
+
+    /// Inputs that were put by may be those of an earlier owner, who may have gone on with them after its snapshot.
+    fn forget_stored(&mut self) {
+        if !self.work.has_put_by() {
+            self.outbox.forget_stored();
+        }
+    }
+
     /// Notes the moment from which on the newest inputs are followed.
     fn note_live(&mut self) {
         if self.handled_to < self.replay_to || self.task.live.is_cancelled() {
             return;
         }
-        self.outbox.forget_stored();
+        self.forget_stored();
         let Task { partition, epoch, .. } = self.task;
         self.task.replica.metrics.add(Counter::ReplayedEntries, R::NAME, self.replayed);
         tracing::info!(role = R::NAME, %partition, epoch, replayed = self.replayed, "partition is current");

@@ -11,6 +11,7 @@ mod fhir;
 mod follow;
 mod guard;
 mod ingest;
+mod outcome;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -43,7 +44,9 @@ use super::{Site, required};
 use crate::chain::load_secret;
 use crate::cli::GatewayArgs;
 use crate::clock::now_ms;
-use crate::telemetry::Counter;
+use crate::telemetry::schema::events::{Attribute, SpanName};
+use crate::telemetry::trace::{Span, Value};
+use crate::telemetry::{Counter, Loop};
 
 /// Longest request body: a thousand observations of 250 bytes leave a wide margin.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
@@ -85,6 +88,8 @@ pub async fn serve(site: Site, listener: TcpListener) -> Result<()> {
     });
     tracing::info!(address = %listener.local_addr()?, "gateway serves");
     site.metrics.ready();
+    let (watched, stop) = (site.metrics.clone(), site.stop.clone());
+    tokio::spawn(async move { watched.watchdog().while_waiting(Loop::Gateway, stop.cancelled()).await });
     let listener = guard::Bounded::new(listener).tap_io(guard::Held::send_at_once);
     let service = router(gateway).into_make_service_with_connect_info::<SocketAddr>();
     axum::serve(listener, service).with_graceful_shutdown(site.stop.cancelled_owned()).await?;
@@ -109,6 +114,7 @@ fn router(gateway: Arc<Gateway>) -> Router {
         .route("/v1/alerts", get(alerts))
         .route("/v1/alerts/{id}", get(alert))
         .route("/v1/alerts/{id}/fhir", get(risk_assessment))
+        .route("/v1/alerts/{id}/outcome", post(outcome::post))
         .fallback(async || answer::reason(StatusCode::NOT_FOUND, "no_such_page"))
         .method_not_allowed_fallback(async || answer::reason(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
@@ -230,8 +236,13 @@ impl Gateway {
         let _turn = self.publishing.acquire().await?;
         let mut pending = Vec::with_capacity(observations.len());
         for observation in observations {
-            let subject = subject::observation(self.partitioner.of(observation.patient()));
-            let sent = self.site.bus.send(subject, &observation.message_id(), observation.encode()).await?;
+            let partition = self.partitioner.of(observation.patient());
+            let mut span = Span::begin(SpanName::Observation);
+            span.tell(Attribute::Partition, Value::Number(partition.0.into()));
+            let subject = subject::observation(partition);
+            let id = observation.message_id();
+            let sent = span.around(self.site.bus.send(subject, &id, observation.encode())).await?;
+            span.end();
             pending.push(sent);
         }
         let mut repeated = 0;

@@ -9,6 +9,8 @@ pub mod steward;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use hygeia_protocol::lease::{LeaseRules, MemberId};
 use rand::RngCore as _;
 use tokio_util::sync::CancellationToken;
@@ -16,8 +18,10 @@ use tokio_util::sync::CancellationToken;
 use crate::bus::{Bus, SyncMode, sync_mode};
 use crate::chain::{Chain, Deployment};
 use crate::cli::{Connect, GatewayArgs, OracleArgs, ProverArgs, Role, SentinelArgs, StewardArgs};
+use crate::models::host::RoleMetrics;
 use crate::partition::Replica;
-use crate::telemetry::{self, Metrics};
+use crate::telemetry::trace::{self, Exporter};
+use crate::telemetry::{self, Gauge, Health, Metrics};
 
 /// What every role starts from.
 #[derive(Clone)]
@@ -39,9 +43,13 @@ pub struct Site {
 impl Site {
     /// Connects to broker and chain; creates the streams; serves health checks when asked to.
     pub async fn open(connect: &Connect, stop: CancellationToken) -> Result<Self> {
-        let metrics = Metrics::default();
+        let metrics = telemetry::process().clone();
+        if let Some(collector) = &connect.telemetry.otlp {
+            trace::install(Exporter::start(collector, connect.telemetry.trace_sample)?);
+        }
         if let Some(address) = connect.health_addr {
-            let serve = telemetry::serve_health(address, metrics.clone(), stop.clone());
+            let health = Health { metrics: metrics.clone(), log_from_anywhere: connect.telemetry.log_from_anywhere };
+            let serve = telemetry::health::serve(address, health, stop.clone());
             tokio::spawn(async move {
                 if let Err(reason) = serve.await {
                     tracing::error!(reason = format!("{reason:#}"), "health checks are not served");
@@ -52,6 +60,7 @@ impl Site {
         let bus = Bus::open(&connect.broker.settings(&connect.nats)?, patience(connect)).await?;
         bus.ensure_streams().await?;
         say_how_safe(connect.broker.nats_monitor.as_deref()).await;
+        metrics.set(Gauge::Partitions, connect.partitions.get().into());
         let member = connect.replica.member.clone().map_or_else(random_member, Ok)?;
         Ok(Self { bus, deployment, connect: connect.clone(), member, metrics, stop })
     }
@@ -66,6 +75,11 @@ impl Site {
             metrics: self.metrics.clone(),
             stop: self.stop.clone(),
         }
+    }
+
+    /// Where a role counts what it has ready.
+    pub fn metrics_of(&self, role: &'static str) -> RoleMetrics {
+        RoleMetrics { metrics: self.metrics.clone(), role }
     }
 
     /// A connection to the chain, sending as `signer` when given.
@@ -93,18 +107,23 @@ pub struct Plan {
 
 /// Runs roles in this process until `stop` or until one of them fails; then all are stopped and drained.
 pub async fn run_roles(roles: Vec<Role>, connect: Connect, plan: Plan, stop: CancellationToken) -> Result<()> {
+    if let [only] = roles.as_slice() {
+        trace::one_role(*only);
+    }
     let site = Site::open(&connect, stop.clone()).await?;
     let mut running = tokio::task::JoinSet::new();
     for role in roles {
         let (site, plan) = (site.clone(), plan.clone());
         let missing = || format!("the settings of the {} are missing", role.name());
-        match role {
-            Role::Oracle => running.spawn(oracle::run(site, plan.oracle.with_context(missing)?)),
-            Role::Sentinel => running.spawn(sentinel::run(site, plan.sentinel.with_context(missing)?)),
-            Role::Prover => running.spawn(prover::run(site, plan.prover.with_context(missing)?)),
-            Role::Steward => running.spawn(steward::run(site, plan.steward.with_context(missing)?)),
-            Role::Gateway => running.spawn(gateway::run(site, plan.gateway.with_context(missing)?)),
+        site.metrics.runs(role);
+        let run: BoxFuture<'static, Result<()>> = match role {
+            Role::Oracle => oracle::run(site, plan.oracle.with_context(missing)?).boxed(),
+            Role::Sentinel => sentinel::run(site, plan.sentinel.with_context(missing)?).boxed(),
+            Role::Prover => prover::run(site, plan.prover.with_context(missing)?).boxed(),
+            Role::Steward => steward::run(site, plan.steward.with_context(missing)?).boxed(),
+            Role::Gateway => gateway::run(site, plan.gateway.with_context(missing)?).boxed(),
         };
+        running.spawn(trace::in_role(role, run));
     }
     let mut first_error = None;
     while let Some(ended) = running.join_next().await {
@@ -114,6 +133,7 @@ pub async fn run_roles(roles: Vec<Role>, connect: Connect, plan: Plan, stop: Can
             first_error.get_or_insert(error);
         }
     }
+    trace::finish().await;
     first_error.map_or(Ok(()), Err)
 }
 

@@ -4,9 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use hygeia_inference::network::{IntegerNetwork, Layer};
+use hygeia_inference::package::ModelPackage;
 use hygeia_node::bus::{Bus, Entry, OrderedReader};
 use hygeia_node::cli::EzklArgs;
-use hygeia_node::demo::network::{Network, ProvedBy, Setup};
+use hygeia_node::demo::network::{Broker, Network, ProvedBy, Setup};
 use hygeia_node::demo::processes::Tools;
 use hygeia_protocol::bytes::B32;
 use hygeia_protocol::identity::PatientId;
@@ -42,12 +44,17 @@ pub async fn network(tools: &Tools, dir: &Path, threshold: Option<i64>) -> Netwo
 
 /// The same, with these arguments for the prover.
 pub async fn network_with(tools: &Tools, dir: &Path, threshold: Option<i64>, prover_arguments: &[&str]) -> Network {
-    found(tools, dir, threshold, prover_arguments, ProvedBy::Native).await
+    found(tools, dir, threshold, prover_arguments, ProvedBy::Native, None).await
+}
+
+/// The same, on this broker.
+pub async fn network_on(tools: &Tools, dir: &Path, threshold: Option<i64>, broker: Broker) -> Network {
+    found(tools, dir, threshold, &["--no-audit"], ProvedBy::Native, Some(broker)).await
 }
 
 /// The same, with alerts proved by this engine.
 pub async fn network_by(tools: &Tools, dir: &Path, threshold: Option<i64>, engine: ProvedBy) -> Network {
-    found(tools, dir, threshold, &["--no-audit"], engine).await
+    found(tools, dir, threshold, &["--no-audit"], engine, None).await
 }
 
 /// EZKL, as the tools have it.
@@ -66,6 +73,7 @@ async fn found(
     threshold: Option<i64>,
     prover_arguments: &[&str],
     engine: ProvedBy,
+    broker: Option<Broker>,
 ) -> Network {
     let setup = Setup {
         tools,
@@ -78,8 +86,30 @@ async fn found(
         engine,
         prover_arguments: prover_arguments.iter().map(|&argument| argument.to_owned()).collect(),
         audit_windows: None,
+        broker,
     };
     Network::found(setup, &mut |step| eprintln!("> {step}")).await.unwrap_or_else(|error| panic!("{error:#}"))
+}
+
+/// The shipped model with one word of its card changed: another content and another hash, but the same network, so the
+/// same circuit and keys.
+pub fn another_model() -> ModelPackage {
+    let mut parts = ModelPackage::default_model().to_parts();
+    parts.card.summary.push_str(" (changed)");
+    ModelPackage::assemble(parts).unwrap()
+}
+
+/// A model over the same features whose every score is higher by so many units: what a candidate may look like.
+pub fn shifted_model(units: i64) -> ModelPackage {
+    let mut parts = ModelPackage::default_model().to_parts();
+    let mut layers = parts.network.layers().to_vec();
+    if let Some(Layer::Dense(last)) = layers.last_mut() {
+        // A score is the last sum over 2^10.
+        last.bias[0] += units << 10;
+    }
+    parts.network = IntegerNetwork::new(layers, parts.network.input_bounds().to_vec()).unwrap();
+    parts.card.network_hash = hex::encode(parts.network.hash());
+    ModelPackage::assemble(parts).unwrap()
 }
 
 /// The windows that the observations close, by the pure state machine, for enrolled patients.

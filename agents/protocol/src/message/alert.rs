@@ -85,6 +85,12 @@ impl Alert {
             .field(model.as_bytes())
             .finish()
     }
+
+    /// The identity of the message that carries the alert with this id.
+    #[must_use]
+    pub fn message_id_of(alert_id: &B32) -> String {
+        Digest::new(Self::TYPE).field(alert_id.as_bytes()).finish().to_hex()
+    }
 }
 
 impl Message for Alert {

@@ -11,6 +11,7 @@
 mod alert;
 mod audit;
 mod dead_letter;
+mod outcome;
 mod proof;
 mod window;
 
@@ -20,6 +21,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub use self::alert::{Alert, Contribution, SimilarCase};
 pub use self::audit::{AUDIT_WINDOWS_MAX, AuditOrder, AuditedBatch, Inclusion, WindowReceipt, WindowToAudit};
 pub use self::dead_letter::DeadLetter;
+pub use self::outcome::{AlertOutcome, Outcome};
 pub use self::proof::{ProofMode, ProofRequest, Receipt, Settlement, SettlementStatus};
 pub use self::window::{AttestedWindow, ClinicalSummary, ScoredWindow};
 pub use crate::bytes::{Address, B32, HexBytes, Salt, Signature};

@@ -129,11 +129,23 @@ impl Message for AttestedWindow {
     }
 }
 
+impl ScoredWindow {
+    /// The message id of the line that says what a model made of a window: one line for each.
+    #[must_use]
+    pub fn line_id(window_id: &B32, model: &B32) -> String {
+        Self::about(Digest::new(Self::TYPE), window_id, model).finish().to_hex()
+    }
+
+    fn about(digest: Digest, window_id: &B32, model: &B32) -> Digest {
+        digest.field(window_id.as_bytes()).field(model.as_bytes())
+    }
+}
+
 impl Message for ScoredWindow {
     const TYPE: &'static str = "hygeia/scored-window/v1";
 
     fn identity(&self, digest: Digest) -> Digest {
-        digest.field(self.window_id.as_bytes()).field(self.model.as_bytes())
+        Self::about(digest, &self.window_id, &self.model)
     }
 }
 

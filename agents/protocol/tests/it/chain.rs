@@ -14,7 +14,6 @@ const CONFIG: SubmissionConfig = SubmissionConfig {
     resend_after_s: 30,
     retry_after_s: 1,
     answer_within_s: 15,
-    attempts_max: 12,
     fee_bump_percent: 13,
     fee_bump_percent_max: 300,
     give_up_after_s: 3_600,
@@ -240,6 +239,10 @@ impl World {
             self.ended = Some(end);
             assert_eq!(actions, [end]);
             self.assert_end(end);
+            if end == (Action::Fail { reason: FailReason::GaveUp }) {
+                assert!(self.now >= START.plus_seconds(u64::from(CONFIG.give_up_after_s)), "given up before its time");
+                assert!(self.settled().is_none(), "given up although the chain has the effect");
+            }
         }
         actions
     }
@@ -249,9 +252,6 @@ impl World {
             let landed = self.find(|known| known.hash == tx && known.success);
             assert_eq!(landed.map(|(block, _)| block), Some(block));
             assert!(block + CONFIG.confirmations <= self.head(), "done before it is final");
-        }
-        if let Action::Fail { reason: FailReason::Exhausted } = end {
-            assert!(!self.is_on_its_way(), "exhausted while a transaction is on its way");
         }
     }
 

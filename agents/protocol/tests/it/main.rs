@@ -4,9 +4,13 @@
 mod audit;
 mod chain;
 mod charts;
+mod journal;
 mod lease;
 mod message;
 mod observation;
+mod reconcile;
+mod registry;
+mod shadow;
 mod subject;
 mod submission;
 mod triage;

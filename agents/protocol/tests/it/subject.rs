@@ -30,10 +30,12 @@ fn names() {
         HYGEIA_PROVE prove.v1.request
         HYGEIA_RECEIPT receipt.v1
         HYGEIA_SETTLEMENT settlement.v1
+        HYGEIA_OUTCOME outcome.v1
         HYGEIA_LEDGER ledger.v1.*
         HYGEIA_AUDIT_ORDER audit-order.v1.*
         HYGEIA_AUDIT audit.v1.*.*
-        HYGEIA_DEAD dead.v1.*"#]]
+        HYGEIA_DEAD dead.v1.*
+        HYGEIA_JOURNAL journal.v1.*"#]]
     .assert_eq(&names.join("\n"));
 }
 
@@ -48,9 +50,11 @@ fn every_subject_is_stored_by_exactly_one_stream() {
         subject::PROVE_REQUEST.into(),
         subject::RECEIPT.into(),
         subject::SETTLEMENT.into(),
+        subject::OUTCOME.into(),
         subject::audit_order(&B32::new([7; 32])),
         subject::audited_batch(&B32::new([7; 32])),
         subject::window_receipt(partition),
+        subject::journal("steward"),
     ];
     subjects.extend(Rejection::ALL.into_iter().map(|why| subject::dead_letter(why.reason())));
     for subject in subjects {

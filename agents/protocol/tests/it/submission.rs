@@ -61,9 +61,20 @@ fn show(action: Action) -> String {
     }
 }
 
+/// An hour to try in.
+const CONFIG: SubmissionConfig = SubmissionConfig {
+    confirmations: 2,
+    resend_after_s: 30,
+    retry_after_s: 1,
+    answer_within_s: 15,
+    fee_bump_percent: 13,
+    fee_bump_percent_max: 300,
+    give_up_after_s: 3_600,
+};
+
 /// Feeds the events at their seconds after the start, with a restart from a checkpoint before each.
 fn check(events: &[(u64, Event)], expected: Expect) {
-    let mut submission = Submission::new(SubmissionConfig::default(), hash(0));
+    let mut submission = Submission::new(CONFIG, hash(0));
     let mut lines = Vec::new();
     for &(second, event) in events {
         let checkpoint = serde_json::to_vec(&submission).unwrap();
@@ -363,10 +374,10 @@ fn a_refusal_after_an_unheard_attempt_waits_for_that_attempt_once() {
             (1, checked(7, 8)),
             (1, refusal),
             (1, checked(7, 8)),
-            (31, Tick),
-            (31, checked(7, 8)),
-            (31, refusal),
-            (31, checked(7, 8)),
+            (61, Tick),
+            (61, checked(7, 8)),
+            (61, refusal),
+            (61, checked(7, 8)),
         ],
         expect![[r#"
             0s: check
@@ -376,95 +387,208 @@ fn a_refusal_after_an_unheard_attempt_waits_for_that_attempt_once() {
             1s: send #2 nonce 7 fee +0%
             1s: check
             1s:
-            31s: check
-            31s: send #3 nonce 7 fee +13%
-            31s: check
-            31s: fail: the contract refuses the trigger"#]],
+            61s: check
+            61s: send #3 nonce 7 fee +13%
+            61s: check
+            61s: fail: the contract refuses the trigger"#]],
     );
 }
 
 #[test]
-fn transient_failures_back_off_and_are_bounded() {
+fn attempts_shape_the_waits_and_end_nothing() {
     let mut events = vec![(0, Requested), (0, checked(7, 7))];
-    for attempt in 1..=10 {
+    for attempt in 1..=12 {
         events.push((attempt * 100, failed(SendFailure::Transient)));
-        events.push((attempt * 100, Tick));
+        events.push((attempt * 100 + 63, Tick));
         events.push((attempt * 100 + 64, Tick));
         events.push((attempt * 100 + 64, checked(7, 8)));
     }
-    events.extend([(3_599, Tick), (3_600, Tick), (3_614, Tick), (3_615, Tick)]);
+    events.extend([(1_300, sent(1, 7)), (1_301, head(100)), (1_301, receipt(1, 100, true))]);
+    events.extend([(1_302, head(102)), (1_302, receipt(1, 100, true))]);
     check(
         &events,
         expect![[r#"
-            0s: check
-            0s: send #1 nonce 7 fee +0%
-            100s:
-            100s:
-            164s: check
-            164s: send #2 nonce 7 fee +0%
-            200s:
-            200s:
-            264s: check
-            264s: send #3 nonce 7 fee +0%
-            300s:
-            300s:
-            364s: check
-            364s: send #4 nonce 7 fee +0%
-            400s:
-            400s:
-            464s: check
-            464s: send #5 nonce 7 fee +0%
-            500s:
-            500s:
-            564s: check
-            564s: send #6 nonce 7 fee +0%
-            600s:
-            600s:
-            664s: check
-            664s: send #7 nonce 7 fee +0%
-            700s:
-            700s:
-            764s: check
-            764s: send #8 nonce 7 fee +0%
-            800s:
-            800s:
-            864s: check
-            864s: send #9 nonce 7 fee +0%
-            900s:
-            900s:
-            964s: check
-            964s: send #10 nonce 7 fee +0%
-            1000s:
-            1000s:
-            1064s: check
-            1064s:
-            3599s: check
-            3600s: check
-            3614s:
-            3615s: fail: the time allowed is over"#]],
+        0s: check
+        0s: send #1 nonce 7 fee +0%
+        100s:
+        163s: check
+        164s:
+        164s: send #2 nonce 7 fee +0%
+        200s:
+        263s: check
+        264s:
+        264s: send #3 nonce 7 fee +0%
+        300s:
+        363s: check
+        364s:
+        364s: send #4 nonce 7 fee +0%
+        400s:
+        463s: check
+        464s:
+        464s: send #5 nonce 7 fee +0%
+        500s:
+        563s: check
+        564s:
+        564s: send #6 nonce 7 fee +0%
+        600s:
+        663s: check
+        664s:
+        664s: send #7 nonce 7 fee +0%
+        700s:
+        763s:
+        764s: check
+        764s: send #8 nonce 7 fee +0%
+        800s:
+        863s:
+        864s: check
+        864s: send #9 nonce 7 fee +0%
+        900s:
+        963s:
+        964s: check
+        964s: send #10 nonce 7 fee +0%
+        1000s:
+        1063s:
+        1064s: check
+        1064s: send #11 nonce 7 fee +0%
+        1100s:
+        1163s:
+        1164s: check
+        1164s: send #12 nonce 7 fee +0%
+        1200s:
+        1263s:
+        1264s: check
+        1264s: send #13 nonce 7 fee +0%
+        1300s:
+        1301s: ask tx 1
+        1301s:
+        1302s: ask tx 1
+        1302s: done tx 1 in block 100"#]],
     );
 }
 
 #[test]
-fn a_fee_that_is_never_enough_is_bounded() {
+fn nothing_is_given_up_before_the_chain_was_asked() {
+    let late = [(0, Requested), (0, checked(7, 7)), (0, sent(1, 7)), (3_599, head(100)), (3_599, missing(1))];
+    let over = |last: &[(u64, Event)]| {
+        [&late[..], &[(3_600, Tick), (3_614, Tick), (3_615, Tick), (9_000, Tick)], last].concat()
+    };
+    check(
+        &over(&[(9_001, checked(7, 8))]),
+        expect![[r#"
+        0s: check
+        0s: send #1 nonce 7 fee +0%
+        0s:
+        3599s: ask tx 1
+        3599s:
+        3600s: check
+        3614s:
+        3615s: check
+        9000s: check
+        9001s: fail: the time allowed is over, and the chain does not have the effect"#]],
+    );
+    check(
+        &over(&[(9_001, head(300)), (9_001, settled(1, 100))]),
+        expect![[r#"
+        0s: check
+        0s: send #1 nonce 7 fee +0%
+        0s:
+        3599s: ask tx 1
+        3599s:
+        3600s: check
+        3614s:
+        3615s: check
+        9000s: check
+        9001s:
+        9001s: done tx 1 in block 100"#]],
+    );
+}
+
+#[test]
+fn a_fee_that_is_never_enough_rises_to_its_bound_and_then_waits() {
     let mut events = vec![(0, Requested), (0, checked(7, 7))];
-    events.extend([(0, failed(SendFailure::Underpriced)); 10]);
+    events.extend([(0, failed(SendFailure::Underpriced)); 13]);
+    events.extend([(64, Tick), (64, checked(7, 7)), (65, sent(1, 7))]);
     check(
         &events,
         expect![[r#"
-            0s: check
-            0s: send #1 nonce 7 fee +0%
-            0s: send #2 nonce 7 fee +13%
-            0s: send #3 nonce 7 fee +28%
-            0s: send #4 nonce 7 fee +45%
-            0s: send #5 nonce 7 fee +64%
-            0s: send #6 nonce 7 fee +86%
-            0s: send #7 nonce 7 fee +111%
-            0s: send #8 nonce 7 fee +139%
-            0s: send #9 nonce 7 fee +171%
-            0s: send #10 nonce 7 fee +207%
-            0s: fail: no node took the transaction"#]],
+        0s: check
+        0s: send #1 nonce 7 fee +0%
+        0s: send #2 nonce 7 fee +13%
+        0s: send #3 nonce 7 fee +28%
+        0s: send #4 nonce 7 fee +45%
+        0s: send #5 nonce 7 fee +64%
+        0s: send #6 nonce 7 fee +86%
+        0s: send #7 nonce 7 fee +111%
+        0s: send #8 nonce 7 fee +139%
+        0s: send #9 nonce 7 fee +171%
+        0s: send #10 nonce 7 fee +207%
+        0s: send #11 nonce 7 fee +247%
+        0s: send #12 nonce 7 fee +293%
+        0s: send #13 nonce 7 fee +300%
+        0s:
+        64s: check
+        64s: send #14 nonce 7 fee +300%
+        65s:"#]],
     );
+}
+
+#[test]
+fn a_transaction_that_is_sent_again_and_again_is_looked_after_less_often() {
+    let mut events = vec![(0, Requested), (0, checked(7, 7)), (0, sent(1, 7))];
+    let mut second = 0;
+    for (tx, wait) in [(2, 30), (3, 60), (4, 120), (5, 240), (6, 240)] {
+        events.push((second + wait - 1, Tick));
+        second += wait;
+        events.extend([(second, Tick), (second, checked(7, 8)), (second, sent(tx, 7))]);
+    }
+    check(
+        &events,
+        expect![[r#"
+        0s: check
+        0s: send #1 nonce 7 fee +0%
+        0s:
+        29s:
+        30s: check
+        30s: send #2 nonce 7 fee +13%
+        30s:
+        89s:
+        90s: check
+        90s: send #3 nonce 7 fee +28%
+        90s:
+        209s:
+        210s: check
+        210s: send #4 nonce 7 fee +45%
+        210s:
+        449s:
+        450s: check
+        450s: send #5 nonce 7 fee +64%
+        450s:
+        689s:
+        690s: check
+        690s: send #6 nonce 7 fee +86%
+        690s:"#]],
+    );
+}
+
+#[test]
+fn one_that_has_ended_begins_again_with_its_nonce() {
+    let mut ended = Submission::new(CONFIG, hash(0));
+    for event in [Requested, checked(7, 7), sent(1, 7), head(102), receipt(1, 100, true)] {
+        ended.step(event, START);
+    }
+    assert_eq!(ended.end(), Some(Action::Done { tx: hash(1), block: 100 }));
+    let later = START.plus_seconds(9_000);
+    // Taken out by a re-org and the nonce free again: the same nonce, so that both cannot land.
+    let mut reopened = ended.clone().reopened();
+    assert_eq!(reopened.end(), None);
+    assert_eq!(reopened.step(Requested, later), [Action::CheckSettled]);
+    let sends = reopened.step(checked(7, 7), later);
+    assert!(matches!(sends[..], [Action::Send { nonce: 7, .. }]), "{sends:?}");
+    // Spent for good by something else: the next.
+    let mut spent = ended.reopened();
+    spent.step(Requested, later);
+    let sends = spent.step(checked(9, 11), later);
+    assert!(matches!(sends[..], [Action::Send { nonce: 11, .. }]), "{sends:?}");
 }
 
 #[test]
@@ -504,7 +628,7 @@ fn a_nonce_that_may_be_out_is_not_given_back() {
     for (answer, exposed) in
         [(None, true), (Some(SendFailure::Transient), true), (Some(SendFailure::Reverted { selector: None }), false)]
     {
-        let mut submission = Submission::new(SubmissionConfig::default(), hash(0));
+        let mut submission = Submission::new(CONFIG, hash(0));
         submission.step(Requested, START);
         submission.step(checked(7, 7), START);
         if let Some(kind) = answer {
@@ -520,7 +644,7 @@ fn a_nonce_that_may_be_out_is_not_given_back() {
 
 #[test]
 fn answers_that_nobody_asked_for_change_nothing() {
-    let mut submission = Submission::new(SubmissionConfig::default(), hash(0));
+    let mut submission = Submission::new(CONFIG, hash(0));
     submission.step(Requested, START);
     submission.step(checked(7, 7), START);
     submission.step(sent(1, 7), START);
@@ -560,7 +684,7 @@ proptest! {
         prop_assert!(world.ended.is_some(), "no end in 400 fair blocks: {:?}", world.submission);
         if let Some(Action::Fail { reason }) = world.ended {
             // Nobody's fault but the schedule's: with a contract that accepts, only a schedule that used
-            // up the attempts or the time leaves a submission without an effect.
+            // up the time leaves a submission without an effect.
             let excused = refuses || world.settled().is_some() || !world.is_on_its_way();
             prop_assert!(excused || reason != FailReason::GaveUp);
         }

@@ -3,6 +3,8 @@
 //!
 //! Left out: memory, keys of other sizes. Receipts are stored one after another, where the product has 64 on their way.
 
+use std::rc::Rc;
+
 use hygeia_protocol::audit::{AfterFailure, after_failure};
 use hygeia_protocol::bytes::B32;
 use hygeia_protocol::message::{
@@ -11,11 +13,11 @@ use hygeia_protocol::message::{
 };
 use hygeia_protocol::subject::{self, Partition, Stream};
 
-use super::OpenAlerts;
-use crate::broker::Delivery;
+use super::Shared;
+use crate::broker::{Delivery, Subject};
 use crate::call::{Request, Unanswered};
 use crate::port::Port;
-use crate::ward::{self, CIRCUIT, MODEL};
+use crate::ward::{self, CIRCUIT, MODELS};
 
 /// How long an audit's proof takes.
 const PROVE_MS: u64 = 25_000;
@@ -28,32 +30,32 @@ struct Kept {
     score: i64,
 }
 
-pub(super) async fn run(port: Port, alerts: OpenAlerts) -> Result<(), Unanswered> {
+pub(super) async fn run(port: Port, shared: Rc<Shared>) -> Result<(), Unanswered> {
     loop {
         for job in port.jobs(Stream::AuditOrders, 1).await? {
             if let Ok(order) = AuditOrder::decode(&job.entry.payload) {
-                port.while_working(Stream::AuditOrders, &job, work(&port, &order, &job, &alerts)).await?;
+                port.while_working(Stream::AuditOrders, &job, work(&port, &order, &job, &shared)).await?;
             }
             port.ack(Stream::AuditOrders, &job).await?;
         }
     }
 }
 
-async fn work(port: &Port, order: &AuditOrder, job: &Delivery, alerts: &OpenAlerts) -> Result<(), Unanswered> {
-    if port.last_of(Stream::Audits, subject::audited_batch(&order.batch_id)).await?.is_some() {
+async fn work(port: &Port, order: &AuditOrder, job: &Delivery, shared: &Shared) -> Result<(), Unanswered> {
+    if port.last_of(Stream::Audits, batch_of(order)).await?.is_some() {
         return Ok(());
     }
-    if !order.is_consistent() || order.model != MODEL {
+    if !order.is_consistent() || !MODELS.contains(&order.model) {
         return dead_letter(port, "audit_inconsistent", order.batch_id, job.entry.sequence).await;
     }
     let mut kept = Vec::with_capacity(order.windows.len());
     for wanted in &order.windows {
-        match find(port, wanted).await? {
+        match find(port, &order.model, wanted).await? {
             Some(found) => kept.push(found),
             None => dead_letter(port, "audit_window_gone", wanted.window_id, wanted.sequence).await?,
         }
     }
-    while alerts.get() > 0 {
+    while shared.alerts.get() > 0 {
         port.sleep(ALERTS_PAUSE_MS).await;
     }
     let mut tries = 0;
@@ -66,13 +68,14 @@ async fn work(port: &Port, order: &AuditOrder, job: &Delivery, alerts: &OpenAler
     publish(port, order, &kept).await
 }
 
-async fn find(port: &Port, wanted: &WindowToAudit) -> Result<Option<Kept>, Unanswered> {
+async fn find(port: &Port, model: &B32, wanted: &WindowToAudit) -> Result<Option<Kept>, Unanswered> {
     let Some(entry) = port.at(Stream::Windows, wanted.sequence).await? else { return Ok(None) };
-    let (window, partition) = (AttestedWindow::decode(&entry.payload), subject::partition_of(&entry.subject));
-    let (Ok(window), Some(partition)) = (window, partition) else { return Ok(None) };
+    let (Ok(window), Subject::Of(partition)) = (AttestedWindow::decode(&entry.payload), entry.subject) else {
+        return Ok(None);
+    };
     let is_wanted = window.window_id == wanted.window_id
         && ward::commitment(&window.features, &window.salt) == window.commitment
-        && ward::score(&window.features) == wanted.score;
+        && ward::score(model, &window.features) == wanted.score;
     Ok(is_wanted.then_some(Kept { partition, window, score: wanted.score }))
 }
 
@@ -90,7 +93,8 @@ async fn publish(port: &Port, order: &AuditOrder, kept: &[Kept]) -> Result<(), U
             path: Vec::new(),
         };
         let receipt = WindowReceipt { v: V1, window_id: kept.window.window_id, batch_id: order.batch_id, inclusion };
-        port.publish(Stream::Audits, subject::window_receipt(kept.partition), &receipt).await?;
+        let subject = Subject::Named(subject::window_receipt(kept.partition).into());
+        port.publish(Stream::Audits, subject, &receipt).await?;
     }
     let batch = AuditedBatch {
         v: V1,
@@ -107,7 +111,11 @@ async fn publish(port: &Port, order: &AuditOrder, kept: &[Kept]) -> Result<(), U
         prove_ms: PROVE_MS,
         cpu_ms: PROVE_MS,
     };
-    port.publish(Stream::Audits, subject::audited_batch(&order.batch_id), &batch).await
+    port.publish(Stream::Audits, batch_of(order), &batch).await
+}
+
+fn batch_of(order: &AuditOrder) -> Subject {
+    Subject::Named(subject::audited_batch(&order.batch_id).into())
 }
 
 async fn dead_letter(port: &Port, reason: &'static str, digest: B32, sequence: u64) -> Result<(), Unanswered> {
@@ -118,5 +126,5 @@ async fn dead_letter(port: &Port, reason: &'static str, digest: B32, sequence: u
         stream_sequence: sequence,
         received_at_ms: port.now_ms(),
     };
-    port.publish(Stream::DeadLetters, subject::dead_letter(reason), &letter).await
+    port.publish(Stream::DeadLetters, Subject::Named(subject::dead_letter(reason).into()), &letter).await
 }

@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use hygeia_protocol::subject::Stream;
 
+use crate::broker::{Publication, Subject};
 use crate::call::Unanswered;
 use crate::port::Port;
 use crate::ward::Sent;
@@ -16,8 +17,9 @@ pub(super) async fn run(port: Port, sent: Rc<Vec<Sent>>, done: Rc<Cell<usize>>) 
         if early_ms > 0 {
             port.sleep(early_ms).await;
         }
-        let (subject, id) = (message.subject.clone(), message.id.clone());
-        port.publish_raw(Stream::Observations, subject, id, message.payload.clone()).await?;
+        let (stream, subject) = (Stream::Observations, Subject::Of(message.partition));
+        let (id, payload) = (message.id.clone(), message.payload.clone());
+        port.publish_raw(Publication { stream, subject, id, payload, after: None }).await?;
         done.set(done.get() + 1);
     }
     std::future::pending().await

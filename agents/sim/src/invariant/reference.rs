@@ -11,15 +11,23 @@ use hygeia_protocol::triage::{Triage, TriageOutcome};
 use hygeia_protocol::window::{PatientWindow, WindowConfig};
 
 use crate::broker::Entry;
-use crate::ward::{MODEL, POLICY, SCHEMA, TRIAGE, mandate, score};
+use crate::ward::{self, MODELS, SCHEMA, TRIAGE};
 
 /// The machines and what they gave.
 #[derive(Debug, Default)]
 pub(super) struct Reference {
     patients: BTreeMap<PatientId, PatientWindow>,
-    triage: BTreeMap<B32, (u64, Triage)>,
+    windows: BTreeMap<B32, Window>,
+    /// By mandate and model, as it is and as it was before its last step.
+    triage: BTreeMap<(B32, B32), [Triage; 2]>,
     closed: BTreeSet<B32>,
-    raised: BTreeSet<B32>,
+}
+
+#[derive(Debug)]
+struct Window {
+    mandate: B32,
+    end: u64,
+    scores: [i64; MODELS.len()],
 }
 
 impl Reference {
@@ -30,7 +38,7 @@ impl Reference {
             return Vec::new();
         };
         let patient = observation.patient().clone();
-        let mandate = mandate(&patient);
+        let mandate = ward::mandate(&patient);
         let window = self.patients.entry(patient).or_insert_with(|| PatientWindow::new(WindowConfig::default()));
         let snapshots = window.observe(&observation).unwrap_or_default();
         let ids = snapshots.iter().map(|snapshot| AttestedWindow::id(&mandate, snapshot.end.as_seconds(), &SCHEMA));
@@ -39,29 +47,39 @@ impl Reference {
         closed
     }
 
-    /// What a window leads to: nothing where a later one of its mandate was judged, else the alert that it raises, if any.
-    pub(super) fn score(&mut self, window: &AttestedWindow) -> Option<Option<B32>> {
-        let (newest, triage) = self.triage.entry(window.mandate).or_insert_with(|| (0, Triage::new(TRIAGE)));
-        if window.end <= *newest {
-            return None;
-        }
-        *newest = window.end;
-        let outcome = triage.step(score(&window.features), Timestamp::from_seconds(window.end));
-        let raised =
-            matches!(outcome, TriageOutcome::Alert { .. }).then(|| Alert::id(&window.window_id, &POLICY, &MODEL));
-        self.raised.extend(raised);
-        Some(raised)
+    /// A window stands.
+    pub(super) fn attested(&mut self, window: &AttestedWindow) {
+        let scores = MODELS.map(|model| ward::score(&model, &window.features));
+        self.windows.insert(window.window_id, Window { mandate: window.mandate, end: window.end, scores });
     }
 
-    pub(super) fn has_raised(&self, alert: &B32) -> bool {
-        self.raised.contains(alert)
+    /// Score and outcome of a window by a model. The first question about each decides the order of the windows.
+    pub(super) fn judge(&mut self, window: &B32, model: &B32) -> Option<(i64, TriageOutcome)> {
+        let window = self.windows.get(window)?;
+        let score = window.scores[MODELS.iter().position(|of| of == model)?];
+        let new = || [Triage::new(TRIAGE), Triage::new(TRIAGE)];
+        let [triage, before] = self.triage.entry((window.mandate, *model)).or_insert_with(new);
+        let unstepped = triage.clone();
+        let outcome = triage.step(score, Timestamp::from_seconds(window.end));
+        if *triage != unstepped {
+            *before = unstepped;
+        }
+        Some((score, outcome))
+    }
+
+    /// The alert of the window that was judged last was held back: nobody was called.
+    pub(super) fn held_back(&mut self, mandate: &B32, model: &B32) {
+        if let Some([triage, before]) = self.triage.get_mut(&(*mandate, *model)) {
+            triage.take_back(before);
+        }
+    }
+
+    /// The alert of a window by a model.
+    pub(super) fn alert_id(window: &B32, model: &B32) -> B32 {
+        Alert::id(window, &ward::policy(model), model)
     }
 
     pub(super) fn closed(&self) -> impl Iterator<Item = &B32> {
         self.closed.iter()
-    }
-
-    pub(super) fn raised(&self) -> impl Iterator<Item = &B32> {
-        self.raised.iter()
     }
 }

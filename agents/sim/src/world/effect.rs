@@ -1,18 +1,17 @@
 //! What a call does when it arrives, and who is told of it.
 
+use std::rc::Rc;
+
 use hygeia_protocol::subject::Stream;
 
-use super::{CallId, Event, Heard, READ_MAX, World};
-use crate::broker::{ACK_WAIT_MS, Delivery, Publication, Stored};
-use crate::call::{Reply, Request, Target};
-use crate::invariant::Violation;
+use super::{CallId, Event, Heard, READ_MAX, Sent, World};
+use crate::broker::{ACK_WAIT_MS, Delivery, Filter, Publication, Stored, Subject};
+use crate::call::{Reply, Request, Target, Unanswered};
 use crate::process::Process;
 
-/// Keys of the checkpoints of the two stateful roles.
-pub(crate) const CHECKPOINTS: [&str; 2] = ["checkpoint/oracle", "checkpoint/sentinel"];
-
 impl World {
-    pub(super) fn arrive(&mut self, call: CallId, by: Process, request: Request, heard: Heard) {
+    pub(super) fn arrive(&mut self, sent: Sent) {
+        let Sent { call, by, life, request, heard, until_ms } = sent;
         let is_reached = match request.target() {
             Target::Broker => self.weather.reaches_broker(by, self.now_ms),
             Target::Chain => self.weather.chain_answers(self.now_ms),
@@ -20,66 +19,98 @@ impl World {
         };
         self.met.silences += u64::from(!is_reached && request.target() == Target::Chain);
         if !is_reached {
-            return;
+            // Nothing is told; the caller gives up in its own time.
+            let left_ms = until_ms.saturating_sub(self.now_ms);
+            return self.after(left_ms, Event::Unanswered(call));
         }
-        let reply = self.apply(by, request.clone());
+        let reply = self.apply(by, life, &request);
         match (heard, reply) {
-            (Heard::Answer, Some(reply)) => self.reply(call, reply),
+            (Heard::Answer, Some(reply)) => self.answer(call, Ok(reply)),
             (Heard::Answer, None) => self.wait(call, request),
             (Heard::Nothing, _) => {}
             (Heard::Killed { down_ms }, _) => self.kill(by, down_ms),
         }
     }
 
-    fn reply(&mut self, call: CallId, reply: Reply) {
-        self.after(1, Event::Answer { call, answer: Ok(reply) });
-    }
-
     /// Nothing to read yet: the call stays until something comes or its time is over.
     fn wait(&mut self, call: CallId, request: Request) {
-        let wait_ms = request.wait_ms();
-        let empty = match request {
-            Request::Fetch { .. } => Reply::Jobs(Vec::new()),
-            _ => Reply::Entries(Vec::new()),
-        };
-        self.after(wait_ms, Event::Answer { call, answer: Ok(empty) });
         if self.calls.contains_key(&call) {
+            self.after(request.wait_ms(), Event::Empty(call));
             self.waiting.insert(call, request);
         }
     }
 
+    /// The time of a call that waits is over.
+    pub(super) fn empty(&mut self, call: CallId) {
+        let Some(caller) = self.calls.get(&call) else { return };
+        let is_reached = self.weather.reaches_broker(caller.task.process(), self.now_ms);
+        let answer = match self.waiting.remove(&call).filter(|_| is_reached) {
+            Some(Request::Fetch { .. }) => Ok(Reply::Jobs(Vec::new())),
+            Some(Request::Watch { .. }) => Ok(Reply::Changes(Vec::new())),
+            Some(_) => Ok(Reply::Entries(Vec::new())),
+            None => Err(Unanswered),
+        };
+        self.answer(call, answer);
+    }
+
     /// Does what is asked for; nothing where the answer is to wait.
-    fn apply(&mut self, by: Process, request: Request) -> Option<Reply> {
+    fn apply(&mut self, by: Process, life: u64, request: &Request) -> Option<Reply> {
         let reply = match request {
-            Request::Publish(message) => Reply::Stored(self.store(&message)),
-            Request::Read { stream, from, .. } => {
-                Reply::Entries(Some(self.broker.read(stream, from, READ_MAX)).filter(|read| !read.is_empty())?)
+            Request::Publish(message) => Reply::Stored(self.store(by, life, message)),
+            Request::Read { stream, filter, from, wait_ms } => {
+                let read = self.broker.read(*stream, *filter, *from, READ_MAX);
+                Reply::Entries(Some(read).filter(|read| !read.is_empty() || *wait_ms == 0)?)
             }
-            Request::At { stream, sequence } => Reply::Entries(self.broker.at(stream, sequence).into_iter().collect()),
+            Request::At { stream, sequence } => {
+                Reply::Entries(self.broker.at(*stream, *sequence).into_iter().collect())
+            }
             Request::LastOf { stream, subject } => {
-                Reply::Entries(self.broker.last_of(stream, &subject).into_iter().collect())
+                Reply::Entries(self.broker.last_of(*stream, subject).into_iter().collect())
             }
-            Request::Get { key } => Reply::Value(self.broker.get(&key)),
-            Request::Put { key, value } => {
-                self.put(&key, value);
+            Request::Get { key } => Reply::Value(self.broker.bucket.get(key)),
+            Request::Write { key, bytes, after, ttl_ms, .. } => {
+                Reply::Written(self.write(key, bytes.as_ref(), *after, *ttl_ms))
+            }
+            Request::Purge { prefix, but } => {
+                self.broker.bucket.purge(prefix, but);
                 Reply::Done
+            }
+            Request::Watch { prefix, since, wait_ms } => {
+                let changes = self.broker.bucket.changes(prefix, *since, self.now_ms);
+                Reply::Changes(Some(changes).filter(|changes| !changes.is_empty() || *wait_ms == 0)?)
             }
             Request::Fetch { stream, max, .. } => {
-                Reply::Jobs(Some(self.fetch(stream, by, max)).filter(|jobs| !jobs.is_empty())?)
+                Reply::Jobs(Some(self.fetch(*stream, by, *max)).filter(|jobs| !jobs.is_empty())?)
             }
             Request::Ack { stream, sequence } => {
-                self.ack(stream, sequence);
+                self.ack(*stream, *sequence);
                 Reply::Done
             }
-            Request::Head => Reply::Number(self.chain.head()),
-            Request::Nonce { block } => {
-                Reply::Number(block.map_or_else(|| self.chain.pending_nonce(), |block| self.chain.nonce_at(block)))
+            Request::Prove { .. } | Request::Sleep { .. } => Reply::Done,
+            _ => self.apply_to_chain(by, request),
+        };
+        Some(reply)
+    }
+
+    fn apply_to_chain(&mut self, by: Process, request: &Request) -> Reply {
+        match *request {
+            Request::Registries => {
+                let seen = self.chain.registries();
+                self.checker.told(by, &seen, self.now_ms);
+                Reply::Registries(seen)
             }
+            Request::Nonce { account, block: Some(block) } => Reply::Number(self.chain.nonce_at(account, block)),
+            Request::Nonce { account, block: None } => Reply::Number(self.chain.pending_nonce(account)),
             Request::Landing { nullifier, receipt } => Reply::Landing(self.chain.landing(&nullifier, &receipt)),
-            Request::Estimate { nullifier } => Reply::Refuses(self.chain.refuses(&nullifier)),
-            Request::Send { nonce, fee_percent, receipt, nullifier } => {
+            Request::Estimate { call } => {
+                let time_s = self.clock_ms() / 1_000;
+                let refuses = self.chain.refuses(&call, time_s);
+                self.compare();
+                Reply::Refuses(refuses)
+            }
+            Request::Send { account, nonce, fee_percent, call } => {
                 self.weather.on_send(self.now_ms);
-                let sent = self.chain.send(nonce, fee_percent, receipt, nullifier);
+                let sent = self.chain.send(account, nonce, fee_percent, call);
                 if let Ok(tx) = &sent {
                     self.met.sent_again += u64::from(fee_percent > 100);
                     let checked = self.checker.sent(tx, &self.chain);
@@ -88,41 +119,50 @@ impl World {
                 Reply::Sent(sent)
             }
             Request::Mined { tx } => Reply::Mined(self.chain.find(&tx)),
-            Request::Prove { .. } | Request::Sleep { .. } => Reply::Done,
-        };
-        Some(reply)
+            _ => Reply::Number(self.chain.head()),
+        }
     }
 
-    fn store(&mut self, message: &Publication) -> Stored {
+    fn store(&mut self, by: Process, life: u64, message: &Publication) -> Stored {
         let stored = self.broker.publish(message, self.clock_ms());
-        self.met.duplicates += u64::from(stored == Stored::Duplicate);
-        self.met.late_orders += u64::from(stored == Stored::WrongLast);
-        if let Stored::New(sequence) = stored {
-            let entry = self.broker.at(message.stream, sequence).expect("it was just stored");
-            let alerts = self.checker.counts().alerts;
-            let checked = self.checker.stored(message.stream, &entry, &self.chain);
-            self.check(checked);
-            let is_repeated = message.stream == Stream::Alerts && self.checker.counts().alerts == alerts;
-            self.met.repeated_alerts += u64::from(is_repeated);
-            self.serve_waiting(message.stream);
+        let is_shut_out = message.after.as_ref().is_some_and(|after| matches!(after.subject, Subject::Fence(_)));
+        match stored {
+            Stored::Duplicate(_) => self.met.duplicates += 1,
+            Stored::WrongLast if is_shut_out => self.met.fenced += 1,
+            Stored::WrongLast => self.met.late_orders += 1,
+            Stored::New(sequence) => {
+                let entry = self.broker.at(message.stream, sequence).expect("it was just stored");
+                let checked = self.checker.stored(message.stream, &entry, (by, life), (&self.chain, self.now_ms));
+                self.check(checked);
+                self.serve_waiting(|request| match request {
+                    Request::Read { stream, filter, .. } => {
+                        *stream == message.stream && is_read_by(&message.subject, *filter)
+                    }
+                    Request::Fetch { stream, .. } => *stream == message.stream,
+                    _ => false,
+                });
+            }
         }
         stored
     }
 
-    fn put(&mut self, key: &str, value: Vec<u8>) {
-        let place = || std::str::from_utf8(&value).ok().and_then(|text| text.parse().ok()).unwrap_or(0);
-        let checked = match key {
-            _ if !self.setup.is_order_watched => Ok(()),
-            _ if key == CHECKPOINTS[0] => self.checker.oracle_checkpoint(place()),
-            _ if key == CHECKPOINTS[1] => self.checker.sentinel_checkpoint(place()),
-            _ => Ok(()),
-        };
+    fn write(
+        &mut self,
+        key: &Rc<str>,
+        bytes: Option<&Rc<[u8]>>,
+        after: Option<u64>,
+        ttl_ms: Option<u64>,
+    ) -> Option<u64> {
+        let until_ms = ttl_ms.map_or(u64::MAX, |ttl_ms| self.now_ms + ttl_ms);
+        let revision = self.broker.bucket.write(key, bytes.cloned(), after, until_ms)?;
+        let checked = bytes.map_or(Ok(()), |bytes| self.checker.written(key, bytes));
         self.check(checked);
-        self.broker.put(key, value);
+        self.serve_waiting(|request| matches!(request, Request::Watch { prefix, .. } if key.starts_with(&**prefix)));
+        Some(revision)
     }
 
     fn ack(&mut self, stream: Stream, sequence: u64) {
-        if let Some(entry) = self.broker.at(stream, sequence).filter(|_| self.setup.is_order_watched) {
+        if let Some(entry) = self.broker.at(stream, sequence) {
             let checked = self.checker.acked(stream, &entry);
             self.check(checked);
         }
@@ -143,39 +183,42 @@ impl World {
     pub(super) fn overdue(&mut self, stream: Stream, sequence: u64, delivery: u64) {
         let (weather, lives, now_ms) = (&self.weather, &self.lives, self.now_ms);
         let is_alive = |process: Process| {
-            lives.get(&process).is_some_and(|life| life.is_up) && weather.reaches_broker(process, now_ms)
+            let life = &lives[process.index()];
+            life.is_up && !life.is_paused && weather.reaches_broker(process, now_ms)
         };
         match self.broker.is_overdue(stream, sequence, delivery, is_alive) {
             None => {}
             Some(false) => self.after(ACK_WAIT_MS, Event::Overdue { stream, sequence, delivery }),
             Some(true) => {
                 self.broker.give_back(stream, sequence, self.clock_ms());
-                self.serve_waiting(stream);
+                self.serve_waiting(|request| matches!(request, Request::Fetch { stream: of, .. } if *of == stream));
             }
         }
     }
 
-    /// Answers those that wait for something in this stream.
-    pub(super) fn serve_waiting(&mut self, stream: Stream) {
-        let waits = |request: &Request| matches!(request, Request::Read { stream: of, .. } | Request::Fetch { stream: of, .. } if *of == stream);
-        let served: Vec<CallId> =
-            self.waiting.iter().filter(|(_, request)| waits(request)).map(|(call, _)| *call).collect();
-        for call in served {
-            let Some(by) = self.calls.get(&call).map(|caller| caller.task.process()) else { continue };
+    /// Answers those that wait for something that is there now.
+    fn serve_waiting(&mut self, is_served: impl Fn(&Request) -> bool) {
+        let served = self.waiting.iter().filter(|(_, request)| is_served(request)).map(|(call, _)| *call);
+        for call in served.collect::<Vec<CallId>>() {
+            let Some(caller) = self.calls.get(&call) else { continue };
+            let (by, life) = (caller.task.process(), caller.life);
             if !self.weather.reaches_broker(by, self.now_ms) {
                 continue;
             }
-            let request = self.waiting[&call].clone();
-            if let Some(reply) = self.apply(by, request) {
-                self.waiting.remove(&call);
-                self.reply(call, reply);
+            let Some(request) = self.waiting.remove(&call) else { continue };
+            match self.apply(by, life, &request) {
+                Some(reply) => self.answer(call, Ok(reply)),
+                None => drop(self.waiting.insert(call, request)),
             }
         }
     }
+}
 
-    pub(super) fn check(&mut self, checked: Result<(), Violation>) {
-        if let Err(violation) = checked {
-            self.violated(violation);
-        }
+fn is_read_by(subject: &Subject, filter: Filter) -> bool {
+    match (subject, filter) {
+        (Subject::Fence(_), _) => false,
+        (_, Filter::All) => true,
+        (Subject::Of(partition), Filter::Of(wanted)) => *partition == wanted,
+        (Subject::Named(_), Filter::Of(_)) => false,
     }
 }

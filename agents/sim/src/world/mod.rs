@@ -4,17 +4,22 @@
 //! no map whose order is random is read.
 
 mod effect;
+mod life;
+mod queue;
 mod weather;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use hygeia_protocol::subject::Stream;
 
-pub(crate) use self::effect::CHECKPOINTS;
+use self::life::Life;
+pub use self::life::Turn;
+use self::queue::Queue;
 use self::weather::Weather;
 use crate::broker::{Broker, SYNC_INTERVAL_MS, Sync};
 use crate::call::{Answer, Reply, Request, Target, Unanswered};
 use crate::chain::Chain;
+use crate::governance::{self, Decision};
 use crate::invariant::{Checker, Violation};
 use crate::process::{Process, Task};
 use crate::rng::Rng;
@@ -27,7 +32,7 @@ const ANSWER_WITHIN_MS: u64 = 5_000;
 /// Pause of a supervisor before it starts a process again that ended by itself.
 const RESTART_MS: u64 = 2_000;
 /// Time between two blocks.
-const BLOCK_MS: u64 = 12_000;
+pub(crate) const BLOCK_MS: u64 = 12_000;
 /// How long after the last hour everything may take to come to rest: more than a submission is tried for.
 const REST_HOURS: u64 = 8;
 /// How often it is looked whether everything is at rest.
@@ -47,8 +52,12 @@ pub struct Met {
     pub redeliveries: u64,
     /// Messages that the broker had already.
     pub duplicates: u64,
-    /// Alerts stored again, beyond the broker's memory of ids.
-    pub repeated_alerts: u64,
+    /// Messages that a fence kept out.
+    pub fenced: u64,
+    /// Partitions that were begun from a snapshot.
+    pub restored: u64,
+    /// Parts of snapshots that were damaged.
+    pub spoiled: u64,
     /// Orders that came too late to follow the one before.
     pub late_orders: u64,
     /// Transactions that a re-org took out of their block.
@@ -68,14 +77,15 @@ pub struct Met {
 pub struct World {
     pub(crate) setup: Setup,
     now_ms: u64,
-    events: BTreeMap<(u64, u64), Event>,
-    /// Events made so far: of two at one time the earlier made comes first.
+    events: Queue<Event>,
+    /// Calls and events made so far.
     made: u64,
     calls: BTreeMap<CallId, Caller>,
-    answers: BTreeMap<CallId, Answer>,
+    answers: BTreeMap<CallId, (Process, Answer)>,
     waiting: BTreeMap<CallId, Request>,
-    lives: BTreeMap<Process, Life>,
+    lives: [Life; Process::COUNT],
     weather: Weather,
+    decisions: Vec<(u64, Decision)>,
     pub(crate) broker: Broker,
     pub(crate) chain: Chain,
     pub(crate) checker: Checker,
@@ -83,8 +93,10 @@ pub struct World {
     pub(crate) sent: usize,
     /// Tasks that have something to hear.
     pub(crate) ready: BTreeSet<Task>,
-    /// Processes that were killed or started since the roles were last let run.
-    pub(crate) turned: Vec<(Process, bool)>,
+    /// Tasks of paused processes that have something to hear.
+    held_up: BTreeSet<Task>,
+    /// What became of processes since the roles were last let run.
+    pub(crate) turned: Vec<(Process, Turn)>,
     pub(crate) end: Option<Result<(), Violation>>,
     pub(crate) steps: u64,
     pub(crate) met: Met,
@@ -96,32 +108,28 @@ struct Caller {
     life: u64,
 }
 
-/// One process, through all its lives.
-#[derive(Clone, Copy, Debug, Default)]
-struct Life {
-    number: u64,
-    is_up: bool,
-    /// Calls made by it, as a key for random numbers.
-    calls: u64,
-    /// Calls with an effect.
-    effects: u64,
-    /// When the newest of its messages to the broker arrives: one connection keeps their order.
-    lane_ms: u64,
+/// A request on its way.
+#[derive(Debug)]
+struct Sent {
+    call: CallId,
+    by: Process,
+    life: u64,
+    request: Request,
+    heard: Heard,
+    /// When the caller gives up waiting.
+    until_ms: u64,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 enum Event {
     Start(Process),
-    Arrive {
-        call: CallId,
-        by: Process,
-        request: Request,
-        heard: Heard,
-    },
-    Answer {
-        call: CallId,
-        answer: Answer,
-    },
+    Arrive(Box<Sent>),
+    /// What a process did by itself is done.
+    Done(CallId),
+    /// A caller gives up waiting.
+    Unanswered(CallId),
+    /// Nothing came for who waits.
+    Empty(CallId),
     /// A held job times out.
     Overdue {
         stream: Stream,
@@ -129,6 +137,9 @@ enum Event {
         delivery: u64,
     },
     Fault(usize),
+    GoOn(Process),
+    RightClock(Process),
+    Decide(usize),
     BrokerUp,
     WriteDown,
     Block,
@@ -150,31 +161,34 @@ impl World {
     /// The outside at the start, with the faults that `setup` keeps of its schedule.
     #[must_use]
     pub fn new(setup: Setup, sent: usize) -> World {
-        let broker = Broker::new(setup.sync);
-        let weather = Weather::new(&setup.faults);
+        let decisions = governance::draw(setup.seed, setup.hours);
         let mut world = World {
-            setup,
             now_ms: 0,
-            events: BTreeMap::new(),
+            events: Queue::default(),
             made: 0,
             calls: BTreeMap::new(),
             answers: BTreeMap::new(),
             waiting: BTreeMap::new(),
-            lives: BTreeMap::new(),
-            weather,
-            broker,
-            chain: Chain::default(),
-            checker: Checker::default(),
+            lives: Default::default(),
+            weather: Weather::new(&setup.faults),
+            decisions: decisions.clone(),
+            broker: Broker::new(setup.sync),
+            chain: Chain::with(setup.contracts.map(|found| found(setup.patients))),
+            checker: Checker::new(setup.is_order_watched, decisions),
             sent,
             ready: BTreeSet::new(),
+            held_up: BTreeSet::new(),
             turned: Vec::new(),
             end: None,
             steps: 0,
             met: Met::default(),
+            setup,
         };
-        Process::ALL.into_iter().for_each(|process| world.after(0, Event::Start(process)));
+        Process::all(world.setup.replicas).for_each(|process| world.after(0, Event::Start(process)));
         let faults: Vec<u64> = world.setup.faults.iter().map(Fault::at_ms).collect();
         faults.into_iter().enumerate().for_each(|(place, at_ms)| world.after(at_ms, Event::Fault(place)));
+        let decisions: Vec<u64> = world.decisions.iter().map(|(at_ms, _)| *at_ms).collect();
+        decisions.into_iter().enumerate().for_each(|(place, at_ms)| world.after(at_ms, Event::Decide(place)));
         world.after(BLOCK_MS, Event::Block);
         world.after(world.setup.hours * HOUR_MS, Event::Look);
         if world.setup.sync == Sync::Interval {
@@ -195,28 +209,29 @@ impl World {
         START.as_millis() + self.now_ms
     }
 
-    /// Takes a call of a task; its answer comes with an event.
-    pub fn submit(&mut self, task: Task, request: Request) -> CallId {
+    /// Takes a call of a task; its answer comes with an event. Of one that is not `heard` nobody waits for an answer.
+    pub fn submit(&mut self, task: Task, request: Request, heard: bool) -> CallId {
         let process = task.process();
         self.made += 1;
         let call = self.made;
-        let life = self.lives.entry(process).or_default();
+        let life = &mut self.lives[process.index()];
         life.calls += 1;
         life.effects += u64::from(request.has_effect());
-        let (number, effects) = (life.number, life.effects);
-        let mut rng = Rng::of(self.setup.seed, &[task.key(), life.calls]);
-        self.calls.insert(call, Caller { task, life: number });
+        let (number, effects, calls) = (life.number, life.effects, life.calls);
+        if heard {
+            self.calls.insert(call, Caller { task, life: number });
+        }
         if let Request::Sleep { ms } = request {
-            self.after(ms, Event::Answer { call, answer: Ok(Reply::Done) });
+            self.after(ms, Event::Done(call));
             return call;
         }
+        let mut rng = Rng::of(self.setup.seed, &[task.key(), calls]);
         let fault = if request.has_effect() { self.weather.hit(process, self.now_ms, effects) } else { None };
-        self.send(call, task, request, fault, &mut rng);
+        self.send(call, process, request, fault, &mut rng);
         call
     }
 
-    fn send(&mut self, call: CallId, task: Task, request: Request, fault: Option<CallFault>, rng: &mut Rng) {
-        let by = task.process();
+    fn send(&mut self, call: CallId, by: Process, request: Request, fault: Option<CallFault>, rng: &mut Rng) {
         let target = request.target();
         if let Some(CallFault::KillBefore { down_ms }) = fault {
             return self.kill(by, down_ms);
@@ -229,43 +244,50 @@ impl World {
         if let Request::Prove { takes_ms } = request {
             // A fault of the network is a failure of the proof here.
             let is_proved = matches!(fault, None | Some(CallFault::KillAfter { .. }));
-            let answer = if is_proved { Ok(Reply::Done) } else { Err(Unanswered) };
             self.met.failed_proofs += u64::from(!is_proved);
             match heard {
                 Heard::Killed { down_ms } => self.kill(by, down_ms),
-                _ => self.after(takes_ms, Event::Answer { call, answer }),
+                _ => self.after(takes_ms, if is_proved { Event::Done(call) } else { Event::Unanswered(call) }),
             }
             return;
         }
-        let timeout_ms = ANSWER_WITHIN_MS + request.wait_ms();
-        self.after(timeout_ms, Event::Answer { call, answer: Err(Unanswered) });
-        if fault == Some(CallFault::RequestLost) {
-            return;
-        }
+        let now_ms = self.now_ms;
+        let until_ms = now_ms + ANSWER_WITHIN_MS + request.wait_ms();
         let late_ms = if let Some(CallFault::Late { by_ms }) = fault { by_ms } else { 0 };
         let latency_ms = late_ms + if target == Target::Chain { rng.between(20, 300) } else { rng.between(1, 4) };
-        let now_ms = self.now_ms;
-        let life = self.lives.entry(by).or_default();
+        let life = &mut self.lives[by.index()];
+        let number = life.number;
         let mut at_ms = now_ms + latency_ms;
         if target == Target::Broker {
             at_ms = at_ms.max(life.lane_ms);
             life.lane_ms = at_ms;
         }
+        let is_lost = fault == Some(CallFault::RequestLost);
+        // Whoever hears in time needs no end of the waiting.
+        if is_lost || heard == Heard::Nothing || at_ms > now_ms + ANSWER_WITHIN_MS {
+            self.after(until_ms - now_ms, Event::Unanswered(call));
+        }
+        if is_lost {
+            return;
+        }
         let twice = (fault == Some(CallFault::Twice)).then(|| request.clone());
-        self.after(at_ms - now_ms, Event::Arrive { call, by, request, heard });
+        let sent = |request, heard| Box::new(Sent { call, by, life: number, request, heard, until_ms });
+        self.after(at_ms - now_ms, Event::Arrive(sent(request, heard)));
         if let Some(request) = twice {
-            self.after(at_ms - now_ms + 1, Event::Arrive { call, by, request, heard: Heard::Nothing });
+            self.after(at_ms - now_ms + 1, Event::Arrive(sent(request, Heard::Nothing)));
         }
     }
 
     /// What a call has heard, if it has.
     pub fn take(&mut self, call: CallId) -> Option<Answer> {
-        self.answers.remove(&call)
+        self.answers.remove(&call).map(|(_, answer)| answer)
     }
 
-    /// A role ended by itself: its supervisor starts the process again.
-    pub fn ended(&mut self, process: Process) {
-        self.kill(process, RESTART_MS);
+    /// Nobody waits for the answer to a call any more.
+    pub fn forget(&mut self, call: CallId) {
+        self.calls.remove(&call);
+        self.waiting.remove(&call);
+        self.answers.remove(&call);
     }
 
     /// Notes that a job is being worked on, or no more.
@@ -278,7 +300,7 @@ impl World {
         if self.end.is_some() {
             return false;
         }
-        let Some(((at_ms, _), event)) = self.events.pop_first() else {
+        let Some((at_ms, event)) = self.events.pop() else {
             self.end = Some(Err(Violation::Endless));
             return false;
         };
@@ -291,10 +313,15 @@ impl World {
     fn happen(&mut self, event: Event) {
         match event {
             Event::Start(process) => self.start(process),
-            Event::Arrive { call, by, request, heard } => self.arrive(call, by, request, heard),
-            Event::Answer { call, answer } => self.answer(call, answer),
+            Event::Arrive(sent) => self.arrive(*sent),
+            Event::Done(call) => self.answer(call, Ok(Reply::Done)),
+            Event::Unanswered(call) => self.answer(call, Err(Unanswered)),
+            Event::Empty(call) => self.empty(call),
             Event::Overdue { stream, sequence, delivery } => self.overdue(stream, sequence, delivery),
             Event::Fault(place) => self.fault(place),
+            Event::GoOn(process) => self.go_on(process),
+            Event::RightClock(process) => self.lives[process.index()].clock_off_ms = 0,
+            Event::Decide(place) => self.chain.decide(self.decisions[place].1),
             Event::BrokerUp => self.weather.broker_is_down = false,
             Event::WriteDown => {
                 self.broker.write_down();
@@ -306,45 +333,14 @@ impl World {
     }
 
     fn after(&mut self, ms: u64, event: Event) {
-        self.made += 1;
-        self.events.insert((self.now_ms + ms, self.made), event);
-    }
-
-    fn start(&mut self, process: Process) {
-        let life = self.lives.entry(process).or_default();
-        if life.is_up {
-            return;
-        }
-        // A connection of its own: what the life before has sent may still arrive, after what this one sends.
-        life.number += 1;
-        life.is_up = true;
-        life.lane_ms = 0;
-        self.turned.push((process, true));
-        self.ready.extend(process.tasks());
-    }
-
-    fn kill(&mut self, process: Process, down_ms: u64) {
-        let life = self.lives.entry(process).or_default();
-        if !life.is_up {
-            return;
-        }
-        life.is_up = false;
-        self.met.ends += 1;
-        let number = life.number;
-        self.calls.retain(|_, caller| caller.task.process() != process || caller.life != number);
-        let calls = &self.calls;
-        self.waiting.retain(|call, _| calls.contains_key(call));
-        self.answers.retain(|call, _| calls.contains_key(call));
-        self.broker.abandon(process);
-        self.turned.push((process, false));
-        self.after(down_ms, Event::Start(process));
+        self.events.push(self.now_ms + ms, event);
     }
 
     fn answer(&mut self, call: CallId, answer: Answer) {
         self.waiting.remove(&call);
         if let Some(caller) = self.calls.remove(&call) {
-            self.answers.insert(call, answer);
-            self.ready.insert(caller.task);
+            self.answers.insert(call, (caller.task.process(), answer));
+            self.wake(caller.task);
         }
     }
 
@@ -352,11 +348,17 @@ impl World {
         let faults = &self.setup.faults;
         match faults[place] {
             Fault::Call { process, at_ms, skip, what } => {
-                let effects = self.lives.get(&process).map_or(0, |life| life.effects);
+                let effects = self.lives[process.index()].effects;
                 self.weather.arm(process, at_ms, effects + skip, what);
             }
             Fault::Kill { process, down_ms, .. } => self.kill(process, down_ms),
+            Fault::Stop { process, .. } => self.stop(process),
+            Fault::Pause { process, for_ms, .. } => self.pause(process, for_ms),
+            Fault::Clock { process, off_ms, for_ms, .. } => self.set_clock(process, off_ms, for_ms),
             Fault::BrokerDown { down_ms, .. } => self.broker_down(down_ms),
+            Fault::Rot { role, partition, .. } => {
+                self.met.spoiled += self.broker.bucket.spoil(&format!("snapshot.{}.{partition}.chunk.", role.name()));
+            }
             // The weather knows these by their times.
             Fault::Cut { .. }
             | Fault::Reorg { .. }
@@ -371,6 +373,7 @@ impl World {
             return;
         }
         self.weather.broker_is_down = true;
+        // Nobody who waits there is answered; each hears so when its time is over.
         self.waiting.clear();
         if let Some(stream) = self.broker.crash(self.clock_ms()).first() {
             self.violated(Violation::BrokerForgot { stream: stream.name() });
@@ -387,19 +390,33 @@ impl World {
         let number = self.chain.head();
         let mut rng = Rng::of(self.setup.seed, &[0xb10c, number]);
         let has_room = !self.weather.is_congested(self.now_ms) && !rng.once_in(8);
-        for tx in self.chain.mine(has_room) {
-            if let Err(violation) = self.checker.triggered(&tx) {
-                self.violated(violation);
-            }
+        let time_s = self.clock_ms() / 1_000;
+        for tx in self.chain.mine(has_room, time_s) {
+            let checked = self.checker.triggered(&tx);
+            self.check(checked);
         }
+        self.compare();
         self.after(BLOCK_MS, Event::Block);
     }
 
+    /// Holds what the real contracts answered against the model.
+    pub(super) fn compare(&mut self) {
+        if let Some(receipt) = self.chain.differs() {
+            self.violated(Violation::ContractsDiffer { receipt });
+        }
+    }
+
     fn look(&mut self) {
-        match self.checker.missing(&self.broker, &self.chain, self.sent) {
+        match self.checker.missing(&self.chain, self.sent) {
             Ok(()) => self.end = self.end.take().or(Some(Ok(()))),
             Err(_) if self.now_ms < (self.setup.hours + REST_HOURS) * HOUR_MS => self.after(LOOK_MS, Event::Look),
             Err(missing) => self.violated(Violation::NotAtRest { missing }),
+        }
+    }
+
+    pub(crate) fn check(&mut self, checked: Result<(), Violation>) {
+        if let Err(violation) = checked {
+            self.violated(violation);
         }
     }
 

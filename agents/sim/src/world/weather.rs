@@ -36,7 +36,13 @@ impl Weather {
                 Fault::Reorg { .. } | Fault::Silence { .. } | Fault::Congestion { .. } | Fault::Forget { .. } => {
                     weather.of_chain.push(*fault);
                 }
-                Fault::Call { .. } | Fault::Kill { .. } | Fault::BrokerDown { .. } => {}
+                Fault::Call { .. }
+                | Fault::Kill { .. }
+                | Fault::Stop { .. }
+                | Fault::Pause { .. }
+                | Fault::Clock { .. }
+                | Fault::Rot { .. }
+                | Fault::BrokerDown { .. } => {}
             }
         }
         weather
@@ -82,7 +88,9 @@ impl Weather {
     /// What happens to the chain before its next block.
     pub(super) fn on_block(&mut self, now_ms: u64, chain: &Chain) -> Option<Fault> {
         let is_due = |fault: &Fault| match *fault {
-            Fault::Reorg { at_ms, depth, .. } => at_ms <= now_ms && chain.holds_at(depth),
+            Fault::Reorg { at_ms, depth, .. } => {
+                at_ms <= now_ms && (chain.holds_at(depth) || chain.is_decided_at(depth))
+            }
             Fault::Forget { at_ms } => at_ms <= now_ms && chain.has_waiting(),
             _ => false,
         };

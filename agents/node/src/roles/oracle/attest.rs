@@ -9,6 +9,7 @@ use super::Oracle;
 use crate::clock::now_ms;
 use crate::convert;
 use crate::enrolment::Enrolment;
+use crate::models::schemas::KnownSchema;
 use crate::partition::Outbox;
 
 impl Oracle {
@@ -21,6 +22,7 @@ impl Oracle {
     pub(super) fn window(
         &self,
         enrolment: &Enrolment,
+        schema: &KnownSchema,
         snapshot: &WindowSnapshot,
         observed_at_ms: u64,
         outbox: &Outbox,
@@ -29,23 +31,29 @@ impl Oracle {
             return Ok(Err("proof_system_unknown"));
         };
         // Its identity comes first: a commitment and a signature cost a thousand times as much.
-        let unsigned = self.unsigned(enrolment, snapshot, observed_at_ms);
+        let unsigned = self.unsigned(enrolment, schema, snapshot, observed_at_ms);
         if outbox.is_stored(&unsigned.message_id()) {
             return Ok(Ok(None));
         }
         Ok(Ok(Some(self.sign(unsigned, scheme)?)))
     }
 
-    fn unsigned(&self, enrolment: &Enrolment, snapshot: &WindowSnapshot, observed_at_ms: u64) -> AttestedWindow {
+    fn unsigned(
+        &self,
+        enrolment: &Enrolment,
+        known: &KnownSchema,
+        snapshot: &WindowSnapshot,
+        observed_at_ms: u64,
+    ) -> AttestedWindow {
         let end = snapshot.end.as_seconds();
-        let schema = B32::new(self.schema_hash);
+        let schema = B32::new(known.hash);
         AttestedWindow {
             v: V1,
             window_id: AttestedWindow::id(&enrolment.mandate, end, &schema),
             mandate: enrolment.mandate,
             end,
             schema,
-            features: self.schema.features(&convert::clinical_state(snapshot)),
+            features: known.schema.features(&convert::clinical_state(snapshot)),
             salt: Salt::new(enrolment.salt(end)),
             commitment: B32::new([0; 32]),
             oracle: Address::new(self.signer.address().into_array()),
@@ -58,9 +66,10 @@ impl Oracle {
 
     fn sign(&self, mut window: AttestedWindow, scheme: CommitmentScheme) -> Result<AttestedWindow> {
         let salt = hygeia_zkml::Salt::new(*window.salt.expose());
-        let commitment = scheme.commit(self.schema_hash, &window.features, &salt)?.to_bytes();
+        let schema = window.schema.into_bytes();
+        let commitment = scheme.commit(schema, &window.features, &salt)?.to_bytes();
         let mandate = window.mandate.into_bytes();
-        let signature = self.signer.attest(mandate, window.end, self.schema_hash, commitment)?;
+        let signature = self.signer.attest(mandate, window.end, schema, commitment)?;
         (window.commitment, window.signature) = (B32::new(commitment), Signature::new(signature));
         Ok(window)
     }

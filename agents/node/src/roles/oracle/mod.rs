@@ -11,19 +11,20 @@ mod work;
 use std::sync::Arc;
 
 use anyhow::Result;
-use hygeia_inference::schema::FeatureSchema;
 use hygeia_protocol::digest::keyed_digest;
 use hygeia_protocol::observation::Limits;
 use hygeia_protocol::subject::{self, Partition, Stream};
 
-use super::{Site, required};
+use super::{Site, patience, required};
 use crate::chain::registry::Registries;
 use crate::chain::signing::OracleSigner;
 use crate::chain::{load_secret, load_signer};
 use crate::cli::OracleArgs;
-use crate::enrolment::Enrolments;
+use crate::enrolment::{EnrolmentChanges, Enrolments};
 use crate::models;
+use crate::models::schemas::Schemas;
 use crate::partition::{self, Role};
+use crate::telemetry::Loop;
 
 pub use work::OracleWork;
 
@@ -36,13 +37,16 @@ pub async fn run(site: Site, args: OracleArgs) -> Result<()> {
         "patients are spread over partitions by it",
     )?)?;
     let chain = site.chain(None).await?;
-    let schema = models::load(site.connect.model.as_deref())?.schema().clone();
+    let (registries, store) = models::follow(&site, chain).await?;
+    let metrics = site.metrics_of(Oracle::NAME);
+    let schemas = Schemas::follow(registries.clone(), store, patience(&site.connect), metrics, site.stop.clone()).await;
+    let enrolments = Enrolments::open(&site.bus, network_key).await?;
     let oracle = Oracle {
         signer: OracleSigner::new(load_signer(&key_file)?, &site.deployment),
-        enrolments: Enrolments::open(&site.bus, network_key).await?,
-        registries: Registries::watch(chain, site.deployment.clone(), site.stop.clone()).await?,
-        schema_hash: schema.hash(),
-        schema,
+        changes: enrolments.changes(site.stop.clone()).await?,
+        enrolments,
+        registries,
+        schemas,
         dead_letter_key: keyed_digest(&network_key, b"hygeia/dead-letter-key/v1").into_bytes(),
         limits: Limits::default(),
         site: site.clone(),
@@ -56,10 +60,9 @@ pub struct Oracle {
     site: Site,
     signer: OracleSigner,
     enrolments: Enrolments,
+    changes: EnrolmentChanges,
     registries: Registries,
-    schema: FeatureSchema,
-    /// Hashed once: every window names it.
-    schema_hash: [u8; 32],
+    schemas: Schemas,
     /// A key of its own: a message made up to be refused must not draw out a digest that names something else.
     dead_letter_key: [u8; 32],
     limits: Limits,
@@ -68,6 +71,7 @@ pub struct Oracle {
 /// The role, as its partitions' tasks see it.
 impl Role for Oracle {
     const NAME: &'static str = "oracle";
+    const LOOP: Loop = Loop::Oracle;
     const INPUT: Stream = Stream::Observations;
     const OUTPUTS: &'static [Stream] = &[Stream::Windows, Stream::DeadLetters];
     type Work = OracleWork;

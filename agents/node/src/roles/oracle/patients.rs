@@ -137,7 +137,7 @@ mod tests {
     #[test]
     fn patients_go_on_from_a_snapshot_as_they_would_have_without() {
         let mut patients = Patients::default();
-        (0..3).for_each(|hour| drop(observe(&mut patients, "a", hour)));
+        (0..3).for_each(|hour| _ = observe(&mut patients, "a", hour));
         observe(&mut patients, "b", 0);
         let mut restored = Patients::read(&patients.write()).unwrap();
         assert_eq!(restored.packed.len(), 2);

@@ -14,9 +14,12 @@ use hygeia_protocol::window::WindowSnapshot;
 use super::Oracle;
 use super::patients::Patients;
 use crate::bus::Entry;
+use crate::clock::now_ms;
 use crate::enrolment::Enrolment;
 use crate::partition::{Effect, Lane, Outbox, Payload, Work};
-use crate::telemetry::Counter;
+use crate::telemetry::schema::events::Attribute;
+use crate::telemetry::trace::{Span, Value};
+use crate::telemetry::{Counter, Histogram, Moment};
 
 /// One partition of the oracle.
 pub struct OracleWork {
@@ -67,11 +70,14 @@ impl OracleWork {
             return Ok(());
         }
         let window = match self.consented(patient).await? {
-            Ok(enrolment) => self.oracle.window(&enrolment, &snapshot, entry.stored_at_ms, outbox)?,
+            Ok(enrolment) => match self.oracle.schemas.of(&enrolment.mandate) {
+                Ok(schema) => self.oracle.window(&enrolment, &schema, &snapshot, entry.stored_at_ms, outbox)?,
+                Err(why) => Err(why),
+            },
             Err(why) => Err(why),
         };
         match window {
-            Ok(Some(window)) => self.publish(entry.sequence, patient, &window, outbox),
+            Ok(Some(window)) => self.publish(entry, patient, &window, outbox),
             // Stored already.
             Ok(None) => {}
             Err(why) => self.oracle.site.metrics.count(Counter::WindowsWithheld, why),
@@ -79,15 +85,26 @@ impl OracleWork {
         Ok(())
     }
 
-    fn publish(&self, input: u64, patient: &PatientId, window: &AttestedWindow, outbox: &mut Outbox) {
+    fn publish(&self, entry: &Entry, patient: &PatientId, window: &AttestedWindow, outbox: &mut Outbox) {
+        let (input, trace) = (entry.sequence, entry.trace);
         let metrics = self.oracle.site.metrics.clone();
+        let stored_at_ms = window.observed_at_ms;
+        let mut span = Span::of_window(trace, stored_at_ms);
+        span.tell(Attribute::Partition, Value::Number(self.partition.0.into()));
+        let context = span.context();
         let effect = Effect {
             lane: Lane::of(patient),
             stream: Stream::Windows,
             subject: subject::window(self.partition),
             message_id: window.message_id(),
             payload: Payload::Ready(window.encode()),
-            noted: Some(Box::new(move || metrics.count(Counter::WindowsAttested, ""))),
+            noted: Some(Box::new(move || {
+                metrics.count(Counter::WindowsAttested, "");
+                metrics.saw(Moment::Window);
+                metrics.took_since_ms(Histogram::WindowLatency, stored_at_ms, now_ms());
+                span.end();
+            })),
+            trace: Some(context),
         };
         outbox.push(input, effect);
     }
@@ -95,11 +112,20 @@ impl OracleWork {
     /// The patient's enrolment under a mandate that lets this oracle attest; else why there is none.
     async fn consented(&mut self, patient: &PatientId) -> Result<Result<Enrolment, &'static str>> {
         let may_attest = |enrolment: &Enrolment| self.oracle.may_attest(enrolment);
-        if let Some(known) = self.patients.enrolment(patient).filter(may_attest) {
-            return Ok(Ok(known));
+        let known = self.patients.enrolment(patient).filter(may_attest);
+        let has_changed = self.oracle.changes.take(patient);
+        if let (Some(known), false) = (&known, has_changed) {
+            return Ok(Ok(known.clone()));
         }
         // Enrolled since, enrolled anew under another mandate, or forgotten: the record decides.
         let found = self.oracle.enrolments.find(patient).await?;
+        if let (Some(known), Some(found)) = (known, &found)
+            && !(self.oracle.may_attest(found) && self.oracle.schemas.of(&found.mandate).is_ok())
+        {
+            // The new consent is in a block that was not seen here yet, or its features are not known. The old one holds.
+            self.oracle.changes.put_back(patient);
+            return Ok(Ok(known));
+        }
         self.patients.enrol(patient, found.clone());
         Ok(match found {
             None => Err("not_enrolled"),
@@ -129,6 +155,7 @@ impl OracleWork {
                 metrics.count(Counter::ObservationsDeadLettered, reason);
                 tracing::debug!(reason, sequence, "observation dead-lettered");
             })),
+            trace: entry.trace,
         };
         outbox.push(sequence, effect);
     }
@@ -154,6 +181,7 @@ impl Work for OracleWork {
         self.patients.close();
         if !outbox.is_silent() {
             self.oracle.site.metrics.add(Counter::ObservationsAccepted, "", taken);
+            self.oracle.site.metrics.saw(Moment::Observation);
         }
         Ok(())
     }

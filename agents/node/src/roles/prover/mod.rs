@@ -5,33 +5,50 @@
 //! have engines and threads of their own, so that an alert never waits for an audit; the audits' threads have the lower
 //! priority.
 
+pub mod alert;
 pub mod audit;
+pub mod lanes;
 pub mod memory;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::Result;
-use hygeia_protocol::message::{B32, HexBytes, Message, ProofRequest, Receipt, V1};
-use hygeia_protocol::subject::{self, Stream};
-use hygeia_zkml::Salt;
-use hygeia_zkml::engine::Engine;
+use anyhow::{Context, Result};
+use hygeia_protocol::message::ProofRequest;
+use hygeia_protocol::registry::Model;
+use hygeia_protocol::subject::Stream;
+use hygeia_zkml::engine::{self, Engine};
 use thiserror::Error;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 
+use self::alert::AlertProofs;
 use self::audit::{Audits, OpenAlerts};
-use super::Site;
-use super::sentinel::wait_for_approval;
-use crate::bus::{Job, WorkQueue};
+use self::lanes::{Lanes, PROOF_WITHIN, TURN_WITHIN};
+use super::{Site, patience};
+use crate::bus::Job;
 use crate::chain::registry::{ProofSystem, Registries};
-use crate::cli::ProverArgs;
-use crate::clock::now_ms;
-use crate::engines::Engines;
+use crate::cli::{ProverArgs, Role};
+use crate::engines::ApprovedEngine;
+use crate::journal::{self, Journal};
 use crate::keys::{self, KeySettings};
 use crate::models;
-use crate::telemetry::Counter;
+use crate::models::host::Host;
+use crate::models::store::ModelStore;
+use crate::telemetry::Loop;
+use crate::telemetry::queues::{self, Watched};
+use crate::telemetry::schema::events::{Attribute, SpanName};
+use crate::telemetry::trace::{self, Span, Value};
 
 /// Name of the queue all provers share.
 const QUEUE: &str = "prover";
+/// Pause before a request comes again whose model's engine is not open yet.
+const ENGINE_PAUSE: Duration = Duration::from_secs(2);
+
+/// Alerts in hand at a time: one for each of two engines, and one more to be turned away where an engine is stuck. Any
+/// beyond these are another prover's.
+const IN_HAND_MAX: usize = 3;
 
 /// Why a request gets no proof.
 #[derive(Debug, Error)]
@@ -45,30 +62,64 @@ pub enum ProveError {
     /// The network gives another score than the alert carried.
     #[error("the network gives another score than was alerted")]
     WrongScore,
+    /// The features are no statement that could be proved.
+    #[error("the features are no valid statement")]
+    Statement(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The engine failed; its message names no value.
     #[error("the engine failed")]
-    Engine(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Engine(#[source] engine::ProveError),
+    /// The engine has not been opened in all the time that a proof is tried for.
+    #[error("the engine is not open")]
+    NotReady,
+    /// The proof did not come in its time.
+    #[error("the engine gave no proof in its time")]
+    Late,
+    /// Others wait for the same engine.
+    #[error("the engine has too many to prove")]
+    Busy,
+    /// The thread of the proof ended without an answer.
+    #[error("the prover panicked")]
+    Panicked,
 }
 
 impl ProveError {
+    fn of_engine(error: engine::ProveError) -> Self {
+        match error {
+            engine::ProveError::Statement(_) | engine::ProveError::Input(_) => Self::Statement(Box::new(error)),
+            error => Self::Engine(error),
+        }
+    }
+
+    /// Whether another attempt may end otherwise.
+    fn is_passing(&self) -> bool {
+        match self {
+            Self::OtherModel | Self::WrongCommitment | Self::WrongScore | Self::Statement(_) => false,
+            Self::Engine(_) | Self::NotReady | Self::Late | Self::Busy | Self::Panicked => true,
+        }
+    }
+
+    /// The stable label, in metrics and in the journal.
     fn label(&self) -> &'static str {
         match self {
             Self::OtherModel => "other_model",
             Self::WrongCommitment => "wrong_commitment",
             Self::WrongScore => "wrong_score",
+            Self::Statement(_) => "statement",
             Self::Engine(_) => "engine",
+            Self::NotReady => "engine_not_ready",
+            Self::Late => "engine_late",
+            Self::Busy => "engine_busy",
+            Self::Panicked => "engine_panicked",
         }
     }
 }
 
 /// Runs the prover until the site stops.
 pub async fn run(site: Site, args: ProverArgs) -> Result<()> {
-    let model = models::load(site.connect.model.as_deref())?;
     let chain = site.chain(None).await?;
     keys::allow_on(chain.chain_id, args.circuit.srs.is_none())?;
     let chain_id = chain.chain_id;
-    let registries = Registries::watch(chain, site.deployment.clone(), site.stop.clone()).await?;
-    wait_for_approval(&site, &registries, model.hash()).await?;
+    let (registries, store) = models::follow(&site, chain).await?;
 
     tracing::info!(keys = %args.keys_dir.display(), "opening the proving keys (made when absent)");
     let settings = KeySettings {
@@ -77,124 +128,137 @@ pub async fn run(site: Site, args: ProverArgs) -> Result<()> {
         circuit: args.circuit.clone(),
         placement: args.placement()?,
     };
-    let approved = registries.models_of(model.hash());
-    let engines = Engines::open(&model, &approved, &settings, &args.ezkl, chain_id).await?;
+    let engines = engines(&site, &registries, store, &args, &settings, chain_id);
+    engines.first_ready(patience(&site.connect)).await?;
     let alerts = OpenAlerts::default();
-    let is_audited = approved.iter().any(|approved| approved.proof_system == ProofSystem::Native);
-    let audits = match !args.no_audit && is_audited {
-        true => Some(Audits::new(site.clone(), model.clone(), &args, settings)?),
-        false => None,
+    let proofs = AlertProofs {
+        bus: site.bus.clone(),
+        journal: Journal::open(&site.bus, journal::PROVER, site.metrics.clone()).await?,
+        metrics: site.metrics.clone(),
+        lanes: Lanes::new(PROOF_WITHIN, TURN_WITHIN),
+        rules: alert::retry_rules(args.proof_retry_s),
     };
-    let prover = Prover { engines, model_hash: model.hash(), registries, site, alerts: alerts.clone() };
+    let prover = Prover { engines: engines.clone(), registries, site: site.clone(), alerts: alerts.clone(), proofs };
+    let prover = Arc::new(prover);
     let auditing = async {
-        match audits {
-            Some(audits) => audits.run(alerts).await,
-            None => Ok(()),
+        match args.no_audit {
+            true => Ok(()),
+            false => audit_each(&site, &engines, &args, &settings, alerts).await,
         }
     };
     tokio::try_join!(prover.work(), auditing)?;
     Ok(())
 }
 
+/// Engines of all approved models, opened in the background as approvals come.
+fn engines(
+    site: &Site,
+    registries: &Registries,
+    store: ModelStore,
+    args: &ProverArgs,
+    settings: &KeySettings,
+    chain_id: u64,
+) -> Host<ApprovedEngine> {
+    let (settings, ezkl) = (settings.clone(), args.ezkl.clone());
+    let open = move |model: Model, package| {
+        let (settings, ezkl) = (settings.clone(), ezkl.clone());
+        async move { ApprovedEngine::open((&model).into(), package, &settings, &ezkl, chain_id).await }
+    };
+    Host::start(registries.clone(), store, open, site.metrics_of(QUEUE), site.stop.clone())
+}
+
+/// Audits every model of this project's own proof system, each from when its engine is ready. What a model scored before
+/// it was suspended is still to be proved, so its audits go on.
+async fn audit_each(
+    site: &Site,
+    engines: &Host<ApprovedEngine>,
+    args: &ProverArgs,
+    settings: &KeySettings,
+    alerts: OpenAlerts,
+) -> Result<()> {
+    let mut tables = engines.changes();
+    let mut audited = BTreeSet::new();
+    let mut running = JoinSet::new();
+    loop {
+        let table = tables.borrow_and_update().clone();
+        for (_, ready) in table.iter().filter(|(_, ready)| ready.model.proof_system == ProofSystem::Native) {
+            if audited.insert(ready.model.package) {
+                let audits = Audits::new(site.clone(), ready.package.clone(), args, settings.clone())?;
+                running.spawn(audits.run(alerts.clone()));
+            }
+        }
+        tokio::select! {
+            () = site.stop.cancelled() => break,
+            changed = tables.changed() => if changed.is_err() { break },
+            Some(ended) = running.join_next() => ended??,
+        }
+    }
+    while let Some(ended) = running.join_next().await {
+        ended??;
+    }
+    Ok(())
+}
+
 struct Prover {
     site: Site,
-    engines: Engines,
-    model_hash: [u8; 32],
+    engines: Host<ApprovedEngine>,
     registries: Registries,
     alerts: OpenAlerts,
+    proofs: AlertProofs,
 }
 
 impl Prover {
-    async fn work(&self) -> Result<()> {
-        let mut queue = WorkQueue::open(&self.site.bus, Stream::ProofRequests, QUEUE).await?;
+    async fn work(self: Arc<Self>) -> Result<()> {
+        let queue = alert::queue(&self.site.bus).await?;
+        let places = Arc::new(Semaphore::new(IN_HAND_MAX));
         self.site.metrics.ready();
-        while let Some((request, job)) = queue.next_of(&self.site.stop).await? {
-            self.handle(request, job).await?;
+        let watched = Watched { stream: Stream::ProofRequests, durable: QUEUE.to_owned(), word: "prove" };
+        queues::watch(self.site.bus.clone(), self.site.metrics.clone(), watched, self.site.stop.clone());
+        let watchdog = self.site.metrics.watchdog();
+        loop {
+            // A place is free again within the time of a proof, whatever an engine does.
+            let place = places.clone().acquire_owned();
+            let place = watchdog.while_waiting(Loop::Prover, place).await.context("the places are never closed")?;
+            let next = watchdog.while_waiting(Loop::Prover, queue.next_of::<ProofRequest>(&self.site.stop)).await?;
+            let Some((request, job)) = next else { break };
+            let prover = self.clone();
+            tokio::spawn(trace::in_role(Role::Prover, async move {
+                let alert = request.alert_id;
+                let _open = prover.alerts.begin();
+                let mut span = Span::after(SpanName::Proof, job.trace());
+                span.tell(Attribute::Policy, Value::Id(request.policy));
+                span.tell(Attribute::Model, Value::Id(request.model));
+                // The end of the process does not wait for a proof; without an acknowledgement the request comes again.
+                let handled = tokio::select! {
+                    () = prover.site.stop.cancelled() => Ok(()),
+                    handled = span.around(prover.handle(request, job)) => handled,
+                };
+                if let Err(reason) = handled {
+                    span.fail("left_for_later");
+                    tracing::error!(%alert, reason = format!("{reason:#}"), "a proof request is left for later");
+                }
+                span.end();
+                drop(place);
+            }));
         }
+        watchdog.ended(Loop::Prover);
         Ok(())
     }
 
     async fn handle(&self, request: ProofRequest, job: Job) -> Result<()> {
-        let alert = request.alert_id;
-        let _open = self.alerts.begin();
-        match job.while_working(self.prove(request)).await {
-            Ok(receipt) => {
-                self.site
-                    .bus
-                    .publish(Stream::Receipts, subject::RECEIPT.to_owned(), &receipt.message_id(), receipt.encode())
-                    .await?;
-                self.site.metrics.count(Counter::ProofsPublished, "");
-                tracing::info!(%alert, prove_ms = receipt.prove_ms, "proof verified and published");
-            }
-            Err(error) => {
-                self.site.metrics.count(Counter::ProofsFailed, error.label());
-                tracing::error!(%alert, kind = error.label(), "no proof for an alert: this is an incident");
-            }
+        match self.engine_for(&request).transpose() {
+            Some(engine) => self.proofs.handle(request, job, engine).await,
+            None if self.proofs.is_over(&request) => self.proofs.handle(request, job, Err(ProveError::NotReady)).await,
+            // Approved, and its keys are being opened.
+            None => Ok(job.later(ENGINE_PAUSE).await?),
         }
-        Ok(job.done().await?)
     }
 
-    async fn prove(&self, request: ProofRequest) -> Result<Receipt, ProveError> {
-        let engine = self.engine_for(&request)?;
-        check(&request, engine.as_ref())?;
-        let prover = engine.clone();
-        let features = request.window.features.clone();
-        let salt = Salt::new(*request.window.salt.expose());
-        let started = Instant::now();
-        let proof = tokio::task::spawn_blocking(move || prover.prove(&features, &salt))
-            .await
-            .map_err(|e| ProveError::Engine(Box::new(e)))?
-            .map_err(|e| ProveError::Engine(Box::new(e)))?;
-        if proof.public.score != request.score {
-            return Err(ProveError::WrongScore);
-        }
-        Ok(receipt(request, engine.as_ref(), proof.bytes, started.elapsed()))
-    }
-
-    /// The engine of the proof system that the policy's model is approved under.
-    fn engine_for(&self, request: &ProofRequest) -> Result<Arc<dyn Engine>, ProveError> {
-        if request.model.as_bytes() != &self.model_hash {
-            return Err(ProveError::OtherModel);
-        }
-        let policies = self.registries.policies_of(self.model_hash);
-        let policy = policies.iter().find(|policy| policy.id == request.policy).ok_or(ProveError::OtherModel)?;
-        self.engines.of(&policy.model_id).ok_or(ProveError::OtherModel)
-    }
-}
-
-/// Refuses a window that does not open its commitment, before any work is done on it.
-fn check(request: &ProofRequest, engine: &dyn Engine) -> Result<(), ProveError> {
-    let window = &request.window;
-    let salt = Salt::new(*window.salt.expose());
-    let commitment = engine
-        .commitment_scheme()
-        .commit(*window.schema.as_bytes(), &window.features, &salt)
-        .map_err(|e| ProveError::Engine(Box::new(e)))?;
-    match commitment.to_bytes() == *window.commitment.as_bytes() {
-        true => Ok(()),
-        false => Err(ProveError::WrongCommitment),
-    }
-}
-
-fn receipt(request: ProofRequest, engine: &dyn Engine, proof: Vec<u8>, took: Duration) -> Receipt {
-    let circuit = B32::new(engine.circuit_hash());
-    Receipt {
-        v: V1,
-        receipt_id: Receipt::id(&request.alert_id, &circuit),
-        alert_id: request.alert_id,
-        mandate: request.window.mandate,
-        policy: request.policy,
-        model: request.model,
-        circuit,
-        verifying_key: B32::new(engine.verifying_key_hash()),
-        proof_system: engine.proof_system_id().to_owned(),
-        commitment: request.window.commitment,
-        score: request.score,
-        proof: HexBytes::new(proof),
-        end: request.window.end,
-        oracle: request.window.oracle,
-        signature: request.window.signature,
-        proved_at_ms: now_ms(),
-        prove_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+    /// The engine of the proof system that the policy's model is approved under; nothing while it is being opened.
+    fn engine_for(&self, request: &ProofRequest) -> Result<Option<Arc<dyn Engine>>, ProveError> {
+        let view = self.registries.view();
+        let policy = view.policy(&request.policy).filter(|policy| policy.is_live);
+        let policy = policy.filter(|policy| policy.model.package == request.model).ok_or(ProveError::OtherModel)?;
+        Ok(self.engines.table().get(&policy.model.id).map(|ready| ready.engine.clone()))
     }
 }

@@ -3,18 +3,19 @@
 use std::sync::Arc;
 
 use anyhow::Result;
-use hygeia_protocol::message::{Alert, Message, ProofMode, ProofRequest, ScoredWindow, V1};
+use hygeia_protocol::message::{Alert, AttestedWindow, B32, Message, ProofMode, ProofRequest, ScoredWindow, V1};
 use hygeia_protocol::subject::{self, Stream};
 
-use super::Sentinel;
 use super::scoring::Scored;
 use super::work::{Arrived, SentinelWork};
 use crate::chain::registry::ActivePolicy;
 use crate::clock::now_ms;
 use crate::explain;
-use crate::memory::Embedding;
+use crate::memory::{Embedding, Search};
 use crate::partition::{Effect, Lane, Outbox, Payload};
-use crate::telemetry::Counter;
+use crate::telemetry::schema::events::{Attribute, SpanName};
+use crate::telemetry::trace::{Span, TraceContext, Value, keep_for_alert};
+use crate::telemetry::{Counter, Histogram};
 
 /// Under what an alert is raised.
 #[derive(Clone, Copy)]
@@ -23,15 +24,20 @@ pub(super) struct AlertTerms<'a> {
     pub escalation: bool,
 }
 
-/// The identity of a window's line in the ledger.
-pub(super) fn ledger_id(arrived: &Arrived) -> String {
-    line(arrived, Scored { score: 0, outside_validated_range: false }, "").message_id()
+/// What an alert is raised with beside its score.
+struct Raising {
+    search: Search,
+    context: TraceContext,
 }
 
-/// The identity of the alert that a window may raise under a policy.
-pub(super) fn alert_message_id(arrived: &Arrived, policy: &ActivePolicy) -> String {
-    let terms = AlertTerms { policy, escalation: false };
-    bare_alert(arrived, Scored { score: 0, outside_validated_range: false }, terms, "").message_id()
+/// The identity of a window's line in the ledger, where this model scores it.
+pub(super) fn ledger_id(window: &AttestedWindow, model: &B32) -> String {
+    ScoredWindow::line_id(&window.window_id, model)
+}
+
+/// The identity of the alert that a window may raise under a policy, where this model scores it.
+pub(super) fn alert_message_id(window: &AttestedWindow, policy: &B32, model: &B32) -> String {
+    Alert::message_id_of(&Alert::id(&window.window_id, policy, model))
 }
 
 impl SentinelWork {
@@ -43,17 +49,21 @@ impl SentinelWork {
         terms: AlertTerms<'_>,
         outbox: &mut Outbox,
     ) -> Result<()> {
+        let span = self.alert_span(arrived, terms);
+        let context = span.context();
         let embedding = Embedding::of(arrived.model.model.network(), &arrived.window.features)?;
         let request = proof_request(arrived, scored, terms);
-        self.push_alert(arrived, scored, terms, embedding.clone(), outbox);
-        let (sentinel, alert_id, score) = (self.sentinel.clone(), request.alert_id, scored.score);
+        // The search begins here and runs while the alert waits for its turn.
+        let search = self.sentinel.companions.of(&arrived.model.hash)?.memory.search(embedding);
+        self.push_alert(arrived, scored, terms, Raising { search, context }, outbox);
         let effect = Effect {
             lane: Lane::of(arrived.window.mandate),
             stream: Stream::ProofRequests,
             subject: subject::PROVE_REQUEST.to_owned(),
             message_id: request.message_id(),
             payload: Payload::Ready(request.encode()),
-            noted: Some(Box::new(move || sentinel.memory.remember(&alert_id, embedding, score))),
+            noted: Some(Box::new(move || span.end())),
+            trace: Some(context),
         };
         outbox.push(arrived.sequence, effect);
         Ok(())
@@ -64,9 +74,11 @@ impl SentinelWork {
         arrived: &Arc<Arrived>,
         scored: Scored,
         terms: AlertTerms<'_>,
-        embedding: Embedding,
+        raising: Raising,
         outbox: &mut Outbox,
     ) {
+        let Raising { search, context } = raising;
+        let observed_at_ms = arrived.window.observed_at_ms;
         let alert = bare_alert(arrived, scored, terms, &self.sentinel.ward);
         let (alert_id, kind) = (alert.alert_id, if terms.escalation { "escalation" } else { "new" });
         let metrics = self.sentinel.site.metrics.clone();
@@ -75,13 +87,28 @@ impl SentinelWork {
             stream: Stream::Alerts,
             subject: subject::alert(self.partition),
             message_id: alert.message_id(),
-            payload: Payload::Later(Box::pin(explained(self.sentinel.clone(), arrived.clone(), alert, embedding))),
+            payload: Payload::Later(Box::pin(explained(arrived.clone(), alert, search))),
             noted: Some(Box::new(move || {
                 metrics.count(Counter::AlertsRaised, kind);
+                metrics.took_since_ms(Histogram::AlertLatency, observed_at_ms, now_ms());
                 tracing::info!(alert = %alert_id, kind, "alert raised");
             })),
+            trace: Some(context),
         };
         outbox.push(arrived.sequence, effect);
+    }
+
+    /// The step of an alert, in a trace that is kept from here on whatever became of it before.
+    fn alert_span(&self, arrived: &Arrived, terms: AlertTerms<'_>) -> Span {
+        let Arrived { window, trace, arrived_at_ms, model, .. } = arrived;
+        let trace = keep_for_alert(*trace, window.observed_at_ms, window.emitted_at_ms);
+        let score = Span::after(SpanName::Score, Some(trace)).since_ms(*arrived_at_ms);
+        let mut span = Span::after(SpanName::Alert, Some(score.context()));
+        score.end();
+        span.tell(Attribute::Partition, Value::Number(self.partition.0.into()));
+        span.tell(Attribute::Policy, Value::Id(terms.policy.id));
+        span.tell(Attribute::Model, Value::Id(model.hash));
+        span
     }
 
     /// Writes down what became of a window.
@@ -94,21 +121,18 @@ impl SentinelWork {
             message_id: line.message_id(),
             payload: Payload::Ready(line.encode()),
             noted: None,
+            trace: arrived.trace,
         };
         outbox.push(arrived.sequence, effect);
     }
 }
 
-/// Completes an alert when its turn has come: what moved the score, and the nearest earlier cases within their budget.
-async fn explained(
-    sentinel: Arc<Sentinel>,
-    arrived: Arc<Arrived>,
-    alert: Alert,
-    embedding: Embedding,
-) -> Result<Vec<u8>> {
-    let similar = sentinel.memory.nearest(&embedding).await;
+/// Completes an alert when its turn has come: what moved the score, and the nearest earlier cases, whose search has run
+/// since the score was known.
+async fn explained(arrived: Arc<Arrived>, alert: Alert, search: Search) -> Result<Vec<u8>> {
     let window = &arrived.window;
     let contributions = explain::contributions(&arrived.model.model, &window.clinical, &window.features)?;
+    let similar = search.cases().await;
     Ok(Alert { raised_at_ms: now_ms(), contributions, similar, ..alert }.encode())
 }
 

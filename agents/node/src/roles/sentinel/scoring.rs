@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use hygeia_inference::engine::EngineError;
 use hygeia_inference::network::NetworkError;
+use hygeia_zkml::InferenceGate;
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 
-use super::serving::Served;
+use crate::models::served::Served;
+use crate::telemetry::{Histogram, process};
 
 /// Windows scored at a time at most: past this the matrix product no longer gets cheaper per window.
 const BATCH_MAX: usize = 64;
@@ -52,10 +54,10 @@ struct Request {
 }
 
 impl Scorer {
-    /// Starts the scoring task.
-    pub fn start() -> Self {
+    /// Starts the scoring task. Where it scores on a device, `gate` holds the provers of this process back on it meanwhile.
+    pub fn start(gate: Option<Arc<InferenceGate>>) -> Self {
         let (requests, waiting) = mpsc::channel(WAITING_MAX);
-        tokio::spawn(score_what_waits(waiting));
+        tokio::spawn(score_what_waits(waiting, gate));
         Self { requests }
     }
 
@@ -68,7 +70,7 @@ impl Scorer {
     }
 }
 
-async fn score_what_waits(mut waiting: mpsc::Receiver<Request>) {
+async fn score_what_waits(mut waiting: mpsc::Receiver<Request>, gate: Option<Arc<InferenceGate>>) {
     while let Some(first) = waiting.recv().await {
         let mut batch = vec![first];
         while batch.len() < BATCH_MAX
@@ -76,6 +78,7 @@ async fn score_what_waits(mut waiting: mpsc::Receiver<Request>) {
         {
             batch.push(next);
         }
+        let _first = gate.as_ref().map(InferenceGate::score);
         score(batch);
     }
 }
@@ -90,6 +93,7 @@ fn score(mut batch: Vec<Request>) {
 }
 
 fn score_with(model: &Served, batch: Vec<Request>) {
+    process().observe(Histogram::ScoringBatch, batch.len() as f64);
     let features: Vec<&[i32]> = batch.iter().map(|request| request.features.as_slice()).collect();
     match model.engine.score_batch(&features) {
         Ok(scores) => {

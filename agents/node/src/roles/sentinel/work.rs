@@ -1,62 +1,69 @@
 //! One partition of the sentinel: attested windows in; alerts, proof requests and the ledger's lines out.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use hygeia_protocol::message::{AttestedWindow, B32, Message};
+use hygeia_protocol::message::{AttestedWindow, Message};
+use hygeia_protocol::registry::{Policy, View};
+use hygeia_protocol::shadow::Opinion;
 use hygeia_protocol::subject::Partition;
-use hygeia_protocol::time::Timestamp;
 use hygeia_protocol::triage::TriageOutcome;
+use tokio::sync::watch;
 
 use super::Sentinel;
 use super::alert::{AlertTerms, alert_message_id, ledger_id};
 use super::mandates::Mandates;
 use super::scoring::{ScoreError, Scored};
-use super::serving::Served;
-use crate::alarm::triage_policy;
+use super::verdict::{Known, Verdict};
 use crate::bus::Entry;
-use crate::chain::registry::ActivePolicy;
+use crate::clock::now_ms;
+use crate::models::held::Held;
+use crate::models::host::Table;
+use crate::models::served::Served;
+use crate::models::serving::{Answer, Assignment, Leave, Wait};
+use crate::partition::bytes::{Reader, Writer};
 use crate::partition::{Outbox, Work};
-use crate::telemetry::Counter;
+use crate::telemetry::trace::TraceContext;
+use crate::telemetry::{Counter, Moment};
+
+/// Layout of a partition's state.
+const VERSION: u8 = 1;
+/// How often windows that wait are looked at although nothing changed, so that none waits too long unnoticed.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// The label of a window that waited and was given up for others.
+const NO_ROOM: &str = "no_room_to_wait";
 
 /// One partition of the sentinel.
 pub struct SentinelWork {
     pub(super) sentinel: Arc<Sentinel>,
     pub(super) partition: Partition,
-    mandates: Mandates,
+    pub(super) mandates: Mandates,
+    /// Windows whose model or approval is still to come.
+    held: Held,
+    // What governance says and which models are ready; either may set held windows free.
+    views: watch::Receiver<Arc<View>>,
+    tables: watch::Receiver<Arc<Table<Served>>>,
 }
 
 /// A window that is to be scored.
 pub(super) struct Arrived {
     pub sequence: u64,
+    pub trace: Option<TraceContext>,
+    pub arrived_at_ms: u64,
     pub window: AttestedWindow,
+    pub policy: Policy,
     pub model: Arc<Served>,
-}
-
-/// What is known to be stored of a window under one policy.
-#[derive(Clone, Copy)]
-struct Known {
-    /// The alert: people were called.
-    called: bool,
-    /// The window's line in the ledger: everything that follows from it.
-    is_done: bool,
-}
-
-/// What becomes of a window under one policy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
-    Triage(TriageOutcome),
-    /// Triage would have called, and the limits say that it would be too often.
-    RateLimited,
 }
 
 impl SentinelWork {
     pub(super) fn new(sentinel: Arc<Sentinel>, partition: Partition) -> Self {
-        Self { sentinel, partition, mandates: Mandates::default() }
+        let (views, tables) = (sentinel.serving.registries().changes(), sentinel.serving.host().changes());
+        Self { sentinel, partition, mandates: Mandates::default(), held: Held::default(), views, tables }
     }
 
-    /// Takes a window in if it is new and there is a model for it.
-    fn admit(&mut self, entry: Entry) -> Option<Arrived> {
+    /// Takes a window in if it is new and there is a model for it; keeps it where that model is still to come.
+    fn admit(&mut self, entry: Entry, outbox: &Outbox) -> Option<Arrived> {
         let sequence = entry.sequence;
         let window = match AttestedWindow::decode(&entry.payload) {
             Ok(window) => window,
@@ -65,12 +72,43 @@ impl SentinelWork {
                 return None;
             }
         };
-        let Some(model) = self.sentinel.serving.model_of(&window) else {
-            tracing::warn!(sequence, "a window of another feature schema is left to another sentinel");
+        if !self.mandates.advance(&window.mandate, window.end) {
             return None;
+        }
+        let answer = match self.held.holds(&window.mandate) {
+            true => Answer::Wait(Wait::NotReady),
+            false => self.answer(&window, outbox),
         };
-        let is_new = self.mandates.advance(&window.mandate, window.end);
-        is_new.then_some(Arrived { sequence, window, model })
+        match answer {
+            Answer::Score(Assignment { policy, model }) => {
+                let (trace, arrived_at_ms) = (entry.trace, now_ms());
+                return Some(Arrived { sequence, trace, arrived_at_ms, window, policy, model });
+            }
+            Answer::Leave(leave) => self.note_left(leave.label()),
+            Answer::Wait(_) => {
+                if self.held.push(sequence, window, Instant::now()).is_some() {
+                    self.note_left(NO_ROOM);
+                }
+            }
+        }
+        None
+    }
+
+    /// What is to be done with a window. One that people were called for, or that stands in the ledger, was scored before its
+    /// policy was stopped: its score is part of what the mandate's triage knows, so it is made again, and what an earlier
+    /// owner left undone is completed.
+    fn answer(&self, window: &AttestedWindow, outbox: &Outbox) -> Answer {
+        let serving = &self.sentinel.serving;
+        let answer = serving.answer(&window.mandate, &window.schema);
+        if !matches!(answer, Answer::Leave(Leave::NotLive)) {
+            return answer;
+        }
+        let before = serving.scored_before(&window.mandate, &window.schema);
+        let stands = |before: &Assignment| {
+            let (policy, model) = (&before.policy.id, &before.model.hash);
+            outbox.is_stored(&ledger_id(window, model)) || outbox.is_stored(&alert_message_id(window, policy, model))
+        };
+        before.filter(stands).map_or(answer, Answer::Score)
     }
 
     /// Scores windows together with whatever else waits to be scored.
@@ -86,98 +124,13 @@ impl SentinelWork {
         scores
     }
 
-    /// Judges a score under every policy that the mandate consents to. The ledger keeps the gravest outcome.
-    fn decide(&mut self, arrived: Arrived, scored: Scored, outbox: &mut Outbox) -> Result<()> {
-        let policies = self.sentinel.serving.policies(&arrived.window.mandate, &arrived.model);
-        // The line is the last that follows from a window: where it is stored, all is, and only state is rebuilt.
-        let is_done = outbox.is_stored(&ledger_id(&arrived));
-        let arrived = Arc::new(arrived);
-        let mut gravest: Option<Verdict> = None;
-        for policy in &policies {
-            let called = outbox.is_stored(&alert_message_id(&arrived, policy));
-            let verdict = self.judge(&arrived.window, scored, policy, Known { called, is_done });
-            if is_done {
-                continue;
-            }
-            if let Verdict::Triage(TriageOutcome::Alert { escalation }) = verdict {
-                self.alert(&arrived, scored, AlertTerms { policy, escalation }, outbox)?;
-            }
-            gravest = graver(gravest, verdict);
-        }
-        if let Some(verdict) = gravest {
-            self.write_ledger(&arrived, scored, verdict.label(), outbox);
-        }
-        Ok(())
-    }
-
-    /// Steps the triage under one policy. An alert that the limits hold back is taken back from it, so that no cool-down
-    /// begins with a call that nobody got. In a replay, who was called and who was not is read off what is stored.
-    fn judge(&mut self, window: &AttestedWindow, scored: Scored, policy: &ActivePolicy, known: Known) -> Verdict {
-        let rules = triage_policy(policy.threshold, policy.cool_down_s);
-        let triage = self.mandates.triage(&window.mandate, &policy.id, rules);
-        let before = triage.clone();
-        let outcome = triage.step(scored.score, Timestamp::from_seconds(window.end));
-        let metrics = &self.sentinel.site.metrics;
-        match outcome {
-            TriageOutcome::Alert { escalation } if !known.called => {
-                // What was decided before, and no alert is stored of, was held back then.
-                let held_back = match known.is_done {
-                    true => !escalation,
-                    false => self.sentinel.holds_back(&window.mandate, policy, escalation),
-                };
-                if held_back {
-                    triage.take_back(&before);
-                    return Verdict::RateLimited;
-                }
-            }
-            TriageOutcome::Suppressed { .. } if !known.is_done => {
-                metrics.count(Counter::AlertsSuppressed, outcome.label());
-            }
-            _ => {}
-        }
-        Verdict::Triage(outcome)
-    }
-
-    fn note_scored(&self, scored: Scored) {
-        let metrics = &self.sentinel.site.metrics;
-        metrics.count(Counter::WindowsScored, "");
-        if scored.outside_validated_range {
-            metrics.count(Counter::WindowsOutsideRange, "");
-        }
-    }
-}
-
-impl Sentinel {
-    /// Whether an alert would be one too many. An escalation counts, and is never held back.
-    fn holds_back(&self, mandate: &B32, policy: &ActivePolicy, escalation: bool) -> bool {
-        let Err(reason) = self.limits.check(mandate, &policy.id) else { return false };
-        if !escalation {
-            self.site.metrics.count(Counter::AlertsSuppressed, reason);
-        }
-        !escalation
-    }
-}
-
-impl Work for SentinelWork {
-    /// As many as are scored in one pass.
-    const BATCH_MAX: usize = 64;
-
-    fn restore(&mut self, state: &[u8]) -> bool {
-        Mandates::read(state).map(|mandates| self.mandates = mandates).is_some()
-    }
-
-    fn snapshot(&mut self) -> Vec<u8> {
-        self.mandates.write()
-    }
-
-    async fn handle(&mut self, inputs: Vec<Entry>, outbox: &mut Outbox) -> Result<()> {
-        let arrived: Vec<Arrived> = inputs.into_iter().filter_map(|entry| self.admit(entry)).collect();
+    async fn score_and_decide(&mut self, arrived: Vec<Arrived>, outbox: &mut Outbox) -> Result<()> {
         let scores = self.score(&arrived).await;
         for (arrived, scored) in arrived.into_iter().zip(scores) {
             match scored {
                 Ok(scored) => {
                     if !outbox.is_silent() {
-                        self.note_scored(scored);
+                        self.note_scored(&arrived, scored)?;
                     }
                     self.decide(arrived, scored, outbox)?;
                 }
@@ -190,49 +143,124 @@ impl Work for SentinelWork {
         }
         Ok(())
     }
-}
 
-impl Verdict {
-    fn label(self) -> &'static str {
-        match self {
-            Self::Triage(outcome) => outcome.label(),
-            Self::RateLimited => "suppressed_rate_limit",
+    /// Judges a score under the policy that the mandate consents to.
+    fn decide(&mut self, arrived: Arrived, scored: Scored, outbox: &mut Outbox) -> Result<()> {
+        // The line is the last that follows from a window: where it is stored, all is, and only state is rebuilt.
+        let is_done = outbox.is_stored(&ledger_id(&arrived.window, &arrived.model.hash));
+        let called = outbox.has_id(&alert_message_id(&arrived.window, &arrived.policy.id, &arrived.model.hash));
+        let verdict = self.judge(&arrived, scored, Known { called, is_done });
+        if is_done {
+            return Ok(());
+        }
+        let arrived = Arc::new(arrived);
+        if let Verdict::Triage(TriageOutcome::Alert { escalation }) = verdict {
+            self.alert(&arrived, scored, AlertTerms { policy: &arrived.policy, escalation }, outbox)?;
+        }
+        self.write_ledger(&arrived, scored, verdict.label(), outbox);
+        if let Some(shadow) = &self.sentinel.shadow {
+            let approved = Opinion { score: scored.score, is_outside: scored.outside_validated_range };
+            shadow.offer(&arrived.window, &arrived.policy, approved);
+        }
+        Ok(())
+    }
+
+    fn note_scored(&self, arrived: &Arrived, scored: Scored) -> Result<()> {
+        let companion = self.sentinel.companions.of(&arrived.model.hash)?;
+        companion.drift.observe(&arrived.window.features, scored.score);
+        let metrics = &self.sentinel.site.metrics;
+        metrics.count(Counter::WindowsScored, "");
+        metrics.saw(Moment::Window);
+        if scored.outside_validated_range {
+            metrics.count(Counter::WindowsOutsideRange, "");
+        }
+        Ok(())
+    }
+
+    fn note_left(&self, why: &'static str) {
+        self.sentinel.site.metrics.count(Counter::WindowsLeft, why);
+    }
+
+    fn write_held(&self, writer: &mut Writer) {
+        writer.number(self.held.len() as u64);
+        for held in self.held.iter() {
+            writer.number(held.sequence);
+            writer.bytes(&held.window.encode());
         }
     }
 
-    /// How much it weighs when a window has one for each of several policies.
-    fn gravity(self) -> u8 {
-        match self {
-            Self::Triage(TriageOutcome::Alert { escalation: true }) => 5,
-            Self::Triage(TriageOutcome::Alert { escalation: false }) => 4,
-            Self::RateLimited => 3,
-            Self::Triage(TriageOutcome::Suppressed { .. }) => 2,
-            Self::Triage(TriageOutcome::Cleared) => 1,
-            Self::Triage(TriageOutcome::Quiet) => 0,
+    fn read(state: &[u8]) -> Option<(Mandates, Held)> {
+        let mut reader = Reader::new(state, VERSION)?;
+        let mandates = Mandates::read(reader.bytes()?)?;
+        let mut held = Held::default();
+        for _ in 0..reader.number()? {
+            let (sequence, window) = (reader.number()?, AttestedWindow::decode(reader.bytes()?).ok()?);
+            held.push(sequence, window, Instant::now());
         }
+        reader.is_at_end().then_some((mandates, held))
     }
 }
 
-/// The graver of what is known and what comes to it.
-fn graver(known: Option<Verdict>, verdict: Verdict) -> Option<Verdict> {
-    Some(known.filter(|known| known.gravity() >= verdict.gravity()).unwrap_or(verdict))
-}
+impl Work for SentinelWork {
+    /// As many as are scored in one pass.
+    const BATCH_MAX: usize = 64;
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+    fn restore(&mut self, state: &[u8]) -> bool {
+        let Some((mandates, held)) = Self::read(state) else { return false };
+        (self.mandates, self.held) = (mandates, held);
+        // What is held is looked at as soon as the partition is current.
+        self.views.mark_changed();
+        true
+    }
 
-    #[test]
-    fn of_several_policies_the_gravest_outcome_is_kept() {
-        let quiet = Verdict::Triage(TriageOutcome::Quiet);
-        let alert = Verdict::Triage(TriageOutcome::Alert { escalation: false });
-        let escalation = Verdict::Triage(TriageOutcome::Alert { escalation: true });
-        let kept = |verdicts: &[Verdict]| verdicts.iter().fold(None, |kept, verdict| graver(kept, *verdict));
-        assert_eq!(kept(&[]), None);
-        assert_eq!(kept(&[quiet]), Some(quiet));
-        assert_eq!(kept(&[quiet, Verdict::RateLimited, quiet]), Some(Verdict::RateLimited));
-        assert_eq!(kept(&[Verdict::RateLimited, alert]), Some(alert));
-        assert_eq!(kept(&[escalation, alert]), Some(escalation));
-        assert_eq!(Verdict::RateLimited.label(), "suppressed_rate_limit");
+    fn snapshot(&mut self) -> Vec<u8> {
+        let mut writer = Writer::new(VERSION);
+        writer.bytes(&self.mandates.write());
+        self.write_held(&mut writer);
+        writer.finish()
+    }
+
+    async fn handle(&mut self, inputs: Vec<Entry>, outbox: &mut Outbox) -> Result<()> {
+        let mut arrived = Vec::with_capacity(inputs.len());
+        for entry in inputs {
+            arrived.extend(self.admit(entry, outbox));
+        }
+        self.score_and_decide(arrived, outbox).await
+    }
+
+    fn has_put_by(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    async fn woken(&mut self) {
+        if self.held.is_empty() {
+            return std::future::pending().await;
+        }
+        let (views, tables) = (&mut self.views, &mut self.tables);
+        tokio::select! {
+            Ok(()) = views.changed() => {}
+            Ok(()) = tables.changed() => {}
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+        }
+    }
+
+    async fn resume(&mut self, outbox: &mut Outbox) -> Result<()> {
+        let mut held = std::mem::take(&mut self.held);
+        let released = held.release(Instant::now(), Self::BATCH_MAX, |window| self.answer(window, outbox));
+        self.held = held;
+        for why in released.left {
+            self.note_left(why.label());
+        }
+        let assigned = released.ready.into_iter();
+        let arrived = assigned.map(|(held, Assignment { policy, model })| Arrived {
+            sequence: held.sequence,
+            // A window that waited begins its part of the trace anew: its own header was not kept.
+            trace: None,
+            arrived_at_ms: now_ms(),
+            window: held.window,
+            policy,
+            model,
+        });
+        self.score_and_decide(arrived.collect(), outbox).await
     }
 }

@@ -1,8 +1,9 @@
 //! The same proof on another device: the CUDA kernels, run by the emulator.
 
 use halo2_axiom::transcript::TranscriptWriterBuffer;
+use hygeia_gpu_emulator::Emulator;
 use hygeia_gpu_kernels::{
-    Accelerator, KernelError,
+    Accelerator, CudaAccelerator, KernelError,
     cuda::{nvrtc, program_source},
 };
 
@@ -33,6 +34,25 @@ fn the_emulated_device_writes_the_proof_that_the_processor_writes() {
     assert_eq!(verify(ENGINE.verifying_key(), &emulated, &witness.public), Ok(()));
     let other = PublicInputs { score: witness.public.score + 1, ..witness.public };
     assert_eq!(verify(ENGINE.verifying_key(), &emulated, &other), Err(VerifyError::Rejected));
+}
+
+/// Each in a lane of its own, on a device that does nothing before somebody waits for it.
+#[test]
+fn proofs_in_flight_on_one_device_are_those_of_the_processor() {
+    let device = CudaAccelerator::over(Emulator::new().unwrap().late()).unwrap();
+    let prover = Prover::new(device, Arc::new(ENGINE.prover.key().clone()), ENGINE.srs.params()).unwrap();
+    let processor = ENGINE.prover.processor(ENGINE.srs.params()).unwrap();
+    let (features, salt) = window(44);
+    let mut rng = ChaCha20Rng::seed_from_u64(44);
+    let witness = &witness::fill(&ENGINE.layout, &ENGINE.network, &features, &salt, &mut rng).unwrap();
+    let seeds = [45, 46];
+    let emulated = std::thread::scope(|scope| {
+        let prover = &prover;
+        let proofs = seeds.map(|seed| scope.spawn(move || proof_on(prover, witness, seed)));
+        proofs.map(|proof| proof.join().unwrap())
+    });
+    assert_eq!(emulated, seeds.map(|seed| proof_on(processor, witness, seed)));
+    assert_ne!(emulated[0], emulated[1]);
 }
 
 /// The generated kernel of a real circuit's gates, where CUDA's run-time compiler is.

@@ -15,7 +15,7 @@ use hygeia_protocol::subject::{self, Stream};
 use crate::bus::{Bus, BusError, Entry, Lookup, OrderedReader};
 use crate::clock::now_ms;
 use crate::roles::Site;
-use crate::telemetry::Gauge;
+use crate::telemetry::{Gauge, Loop};
 
 /// Without a line for this long nothing more stands in the ledger. Where lines come without such a pause, batches close by
 /// being full.
@@ -36,7 +36,10 @@ pub async fn run(site: &Site, model: B32, rules: AuditRules) -> Result<()> {
     loop {
         let mut round = Round::open(site, model, rules).await?;
         match round.follow(&mut flushes, &mut flush_to, &mut retries).await {
-            Ok(After::Stop) => return Ok(()),
+            Ok(After::Stop) => {
+                site.metrics.watchdog().ended(Loop::Collector);
+                return Ok(());
+            }
             Ok(After::ReadAgain) => tracing::debug!("another collector has ordered; going on after it"),
             Err(error) if retries < RETRIES_MAX => {
                 retries += 1;
@@ -109,6 +112,7 @@ impl<'a> Round<'a> {
                 self.last_order = sequence;
                 *retries = 0;
             }
+            self.site.metrics.watchdog().beat(Loop::Collector);
             self.site.metrics.set(Gauge::AuditWindowsWaiting, self.collector.waiting() as u64);
             closed = tokio::select! {
                 () = self.site.stop.cancelled() => return Ok(After::Stop),

@@ -73,11 +73,14 @@ pub const fn label(error: &AuditError) -> &'static str {
 
 /// Runs `work` on a thread that the end of the process does not wait for. The answer is an error where it panicked, or
 /// where the system gives no thread.
-fn detached<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'static) -> oneshot::Receiver<T> {
+pub(in crate::roles::prover) fn detached<T: Send + 'static>(
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> oneshot::Receiver<T> {
     let (answer, receiver) = oneshot::channel();
     let run = move || drop(answer.send(work()));
     if let Err(reason) = std::thread::Builder::new().name(name.to_owned()).spawn(run) {
-        tracing::error!(%reason, "no thread for an audit proof");
+        tracing::error!(%reason, "no thread for a proof");
     }
     receiver
 }

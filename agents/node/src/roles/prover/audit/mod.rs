@@ -10,6 +10,8 @@ mod publish;
 mod windows;
 mod work;
 
+pub(super) use self::job::detached;
+
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
@@ -60,7 +62,7 @@ impl Drop for OpenAlert {
 #[derive(Clone)]
 pub struct Audits {
     site: Site,
-    model: ModelPackage,
+    model: Arc<ModelPackage>,
     plan: AuditPlan,
     rules: AuditRules,
     settings: KeySettings,
@@ -68,7 +70,7 @@ pub struct Audits {
 
 impl Audits {
     /// Chooses the circuit. Refuses one that this machine could never hold.
-    pub fn new(site: Site, model: ModelPackage, args: &ProverArgs, settings: KeySettings) -> Result<Self> {
+    pub fn new(site: Site, model: Arc<ModelPackage>, args: &ProverArgs, settings: KeySettings) -> Result<Self> {
         let plan = keys::audit_plan(model.network(), args.audit_windows)?;
         let needed = memory::needed(&plan);
         if let Some(limit) = memory::look().map(|memory| memory.limit).filter(|&limit| limit < needed) {

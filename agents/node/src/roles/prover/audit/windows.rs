@@ -146,8 +146,8 @@ mod tests {
         let score = model.network().score(&honest.features).unwrap();
         let wanted = WindowToAudit { window_id: honest.window_id, sequence: 7, score };
         let checked = |wanted: &WindowToAudit, window: &AttestedWindow, subject: &str| {
-            let entry =
-                Entry { sequence: 7, stored_at_ms: 0, subject: subject.to_owned(), payload: window.encode().into() };
+            let (subject, payload) = (subject.to_owned(), window.encode().into());
+            let entry = Entry { sequence: 7, stored_at_ms: 0, subject, headers: None, payload, trace: None };
             statement.check(wanted, Some(&entry)).map(|kept| (kept.window_id, kept.partition)).err()
         };
         let subject = "window.v1.3";

@@ -17,12 +17,15 @@ use crate::bus::{Job, Lookup, SlowQueue};
 use crate::keys;
 use crate::roles::Site;
 use crate::roles::prover::memory;
-use crate::telemetry::{Counter, Gauge};
+use crate::telemetry::queues::{self as queue_gauges, Watched};
+use crate::telemetry::{Counter, Gauge, Histogram, Loop, processor_time};
 
 /// How long a job waits for memory before its order is given back.
 const MEMORY_PATIENCE: Duration = Duration::from_secs(60);
 /// Pause between two looks at the memory.
 const MEMORY_PAUSE: Duration = Duration::from_secs(2);
+/// How long an order may take, its waiting for alerts and memory included, before the auditor counts as stuck.
+const AUDIT_MAX: Duration = Duration::from_secs(2 * 3600);
 /// Pause before an order that was given back comes again.
 const RETURN_PAUSE: Duration = Duration::from_secs(30);
 
@@ -50,11 +53,18 @@ pub async fn run(audits: &Audits, alerts: OpenAlerts) -> Result<()> {
         keys,
         alerts,
     };
-    while let Some((order, job)) = queue.next_of::<AuditOrder>(&site.stop).await? {
+    let watched = Watched { stream: Stream::AuditOrders, durable, word: "audit_orders" };
+    queue_gauges::watch(site.bus.clone(), site.metrics.clone(), watched, site.stop.clone());
+    let watchdog = site.metrics.watchdog();
+    while let Some((order, job)) =
+        watchdog.while_waiting(Loop::Auditor, queue.next_of::<AuditOrder>(&site.stop)).await?
+    {
+        watchdog.within(Loop::Auditor, AUDIT_MAX);
         site.metrics.set(Gauge::AuditBatchesWaiting, queue.waiting().await?);
         worker.take(&order, job).await?;
         site.metrics.set(Gauge::AuditBatchesWaiting, queue.waiting().await?);
     }
+    watchdog.ended(Loop::Auditor);
     Ok(())
 }
 
@@ -144,7 +154,7 @@ impl Worker<'_> {
         deliveries: u64,
     ) -> Result<After> {
         let keys = self.keys_for(order).await?;
-        let (started, cpu_before_ms) = (Instant::now(), processor_ms());
+        let (started, cpu_before_ms) = (Instant::now(), millis(processor_time()));
         let memory_mb = megabytes(memory::needed(keys.plan()));
         tracing::info!(batch = %order.batch_id, windows = batch.len(), memory_mb, deliveries, "proving an audit");
         let failed = |error: &_| {
@@ -159,9 +169,12 @@ impl Worker<'_> {
                 Ok(After::Done)
             }
             JobEnd::Proved(proof) => {
-                let cost =
-                    Cost { wall_ms: millis(started.elapsed()), cpu_ms: processor_ms().saturating_sub(cpu_before_ms) };
+                let cost = Cost {
+                    wall_ms: millis(started.elapsed()),
+                    cpu_ms: millis(processor_time()).saturating_sub(cpu_before_ms),
+                };
                 publish::publish(&self.site.bus, order, leaves, &proof, keys.verifying_key(), cost).await?;
+                self.site.metrics.took(Histogram::AuditProofTime, started.elapsed());
                 self.site.metrics.add(Counter::WindowsAudited, "", u64::from(proof.public.count()));
                 self.site.metrics.count(Counter::AuditsPublished, "");
                 tracing::info!(
@@ -220,13 +233,6 @@ impl Worker<'_> {
             }
         }
     }
-}
-
-/// Processor time that this process has taken.
-fn processor_ms() -> u64 {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    let (seconds, nanoseconds) = (u64::try_from(time.tv_sec).unwrap_or(0), u64::try_from(time.tv_nsec).unwrap_or(0));
-    seconds * 1_000 + nanoseconds / 1_000_000
 }
 
 fn millis(duration: Duration) -> u64 {
