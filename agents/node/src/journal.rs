@@ -123,11 +123,13 @@ impl Journal {
             None => ChainEnd::START,
             Some((Ok(entry), _)) => entry.end(),
             Some((Err(reason), bytes)) => {
+                self.metrics.count(Counter::JournalBreaks, "unreadable");
                 tracing::error!(chain = self.chain, place, %reason, "the journal is broken; it goes on behind the break");
                 return Ok(Tail { place, end: ChainEnd::after_unreadable(&bytes) });
             }
         };
         if anchor.entries > end.entries {
+            self.metrics.count(Counter::JournalBreaks, "cut_off");
             tracing::error!(chain = self.chain, place, "the journal was cut off; it goes on behind the break");
             return Ok(Tail { place, end: ChainEnd::after_cut(anchor) });
         }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::broker::AccessArgs;
+
 /// What a role tells of itself, and to whom.
 #[derive(Debug, Clone, Args)]
 pub struct TelemetryArgs {
@@ -51,6 +53,9 @@ pub struct TopArgs {
     /// Address of the NATS server, for what waits in its streams; `none` leaves the broker out.
     #[arg(long, env = "HYGEIA_NATS", default_value = "nats://127.0.0.1:4222")]
     pub nats: String,
+    /// Whose streams they are.
+    #[command(flatten)]
+    pub access: AccessArgs,
     /// Seconds between two looks.
     #[arg(long, default_value = "2", value_parser = seconds)]
     pub every: Duration,

@@ -26,7 +26,8 @@ pub use outbox::{EFFECTS_MAX, Effect, FencedBus, Lane, Outbox, Payload, Sink};
 pub use snapshot::{Damage, Found, Snapshot, Snapshots};
 
 use crate::bus::{Bus, Entry};
-use crate::telemetry::watchdog::Loop;
+use crate::telemetry::trace::CarriedRole;
+use crate::telemetry::watchdog::{Loop, Pulse};
 use crate::telemetry::{Counter, Gauge, Metrics};
 use leases::{Leases, Order};
 use task::{Ending, Task};
@@ -127,6 +128,8 @@ struct Running {
     stop: CancellationToken,
     /// Set by the task once it follows the newest inputs.
     live: CancellationToken,
+    /// Beats while the task goes round.
+    pulse: Pulse,
     abort: AbortHandle,
 }
 
@@ -134,7 +137,7 @@ impl<R: Role> Runner<R> {
     async fn run(mut self) -> Result<()> {
         let stop = self.replica.stop.clone();
         let mut leave_by: Option<Instant> = None;
-        let watchdog = self.replica.metrics.clone();
+        self.replica.metrics.watchdog().beat(R::LOOP);
         loop {
             let orders = tokio::select! {
                 () = stop.cancelled(), if leave_by.is_none() => {
@@ -142,13 +145,13 @@ impl<R: Role> Runner<R> {
                     self.leases.tell(LeaseEvent::Leave)
                 }
                 Some(ended) = self.tasks.join_next() => self.ended(ended)?,
-                orders = watchdog.watchdog().while_waiting(R::LOOP, self.leases.next()) => orders,
+                orders = self.leases.next() => orders,
             };
             orders.into_iter().for_each(|order| self.obey(order));
             self.report();
             let Some(leave_by) = leave_by else { continue };
             if self.leases.coordinator().is_idle() {
-                watchdog.watchdog().ended(R::LOOP);
+                self.replica.metrics.watchdog().ended(R::LOOP);
                 return Ok(());
             }
             if Instant::now() >= leave_by {
@@ -178,7 +181,9 @@ impl<R: Role> Runner<R> {
 
     fn start(&mut self, partition: Partition, epoch: u64) {
         let (stop, live) = (CancellationToken::new(), CancellationToken::new());
+        let pulse = Pulse::default();
         let task = Task {
+            pulse: pulse.clone(),
             replica: self.replica.clone(),
             role: self.role.clone(),
             partition,
@@ -186,8 +191,9 @@ impl<R: Role> Runner<R> {
             stop: stop.clone(),
             live: live.clone(),
         };
-        let abort = self.tasks.spawn(async move { (partition, epoch, task.run().await) });
-        self.running.insert(partition, Running { epoch, stop, live, abort });
+        let run = CarriedRole::here().around(async move { (partition, epoch, task.run().await) });
+        let abort = self.tasks.spawn(run);
+        self.running.insert(partition, Running { epoch, stop, live, pulse, abort });
     }
 
     /// Takes note of a task's end. One that was fenced is over; one that failed ends the role.
@@ -213,6 +219,10 @@ impl<R: Role> Runner<R> {
 
     /// Shows what is owned. The replica is ready once all its partitions are current, or once it stands by.
     fn report(&self) {
+        // A partition that hangs is not waited for by anything else: the role counts as coming round while all do.
+        if self.running.values().all(|running| !running.pulse.is_lost()) {
+            self.replica.metrics.watchdog().beat(R::LOOP);
+        }
         self.replica.metrics.set_to(Gauge::PartitionsOwned, R::NAME, self.running.len() as f64);
         let all_live = self.running.values().all(|running| running.live.is_cancelled());
         let standing_by = self.began.elapsed() >= Duration::from_millis(self.replica.rules.ttl_ms);

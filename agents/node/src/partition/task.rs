@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{FencedBus, Found, Outbox, Replica, Role, Snapshot, Snapshots, Work};
 use crate::bus::{BusError, Entry, Fence, Lookup, OrderedReader};
+use crate::telemetry::watchdog::Pulse;
 use crate::telemetry::{Counter, Gauge};
 
 /// Inputs taken from the reader at a time.
@@ -36,6 +37,7 @@ pub(super) struct Task<R: Role> {
     pub epoch: u64,
     pub stop: CancellationToken,
     pub live: CancellationToken,
+    pub pulse: Pulse,
 }
 
 /// How a task ended that did not fail.
@@ -161,6 +163,7 @@ impl<R: Role> Driver<R> {
     async fn follow(&mut self, mut reader: OrderedReader) -> Result<()> {
         let stop = self.task.stop.clone();
         loop {
+            self.task.pulse.beat();
             self.save_when_done().await?;
             let snapshot_due = tokio::time::sleep_until(self.snapshot_due);
             tokio::select! {
@@ -191,11 +194,13 @@ impl<R: Role> Driver<R> {
             while !self.outbox.has_room()
                 && let Some(landing) = self.outbox.next().await
             {
+                self.task.pulse.beat();
                 self.outbox.land(landing)?;
             }
             self.unsaved += inputs.len();
             self.replayed += inputs.iter().filter(|entry| entry.sequence <= self.replay_to).count() as u64;
             self.outbox.set_silent(is_silent);
+            self.task.pulse.beat();
             self.work.handle(inputs, &mut self.outbox).await?;
             self.handled_to = last;
             self.note_live();

@@ -43,6 +43,9 @@ pub struct Site {
 impl Site {
     /// Connects to broker and chain; creates the streams; serves health checks when asked to.
     pub async fn open(connect: &Connect, stop: CancellationToken) -> Result<Self> {
+        let member = connect.replica.member.clone().map_or_else(random_member, Ok)?;
+        // Before anything is logged: lines and spans tell replicas apart by the name that leases do.
+        telemetry::log::name_member(member.as_str());
         let metrics = telemetry::process().clone();
         if let Some(collector) = &connect.telemetry.otlp {
             trace::install(Exporter::start(collector, connect.telemetry.trace_sample)?);
@@ -59,9 +62,8 @@ impl Site {
         let deployment = Deployment::load(&connect.deployment)?;
         let bus = Bus::open(&connect.broker.settings(&connect.nats)?, patience(connect)).await?;
         bus.ensure_streams().await?;
-        say_how_safe(connect.broker.nats_monitor.as_deref()).await;
+        say_how_safe(connect.broker.nats_monitor.as_deref(), &metrics).await;
         metrics.set(Gauge::Partitions, connect.partitions.get().into());
-        let member = connect.replica.member.clone().map_or_else(random_member, Ok)?;
         Ok(Self { bus, deployment, connect: connect.clone(), member, metrics, stop })
     }
 
@@ -138,14 +140,18 @@ pub async fn run_roles(roles: Vec<Role>, connect: Connect, plan: Plan, stop: Can
 }
 
 /// Says once whether the broker may lose what it has acknowledged.
-async fn say_how_safe(monitor: Option<&str>) {
+async fn say_how_safe(monitor: Option<&str>, metrics: &Metrics) {
     let Some(monitor) = monitor else {
         tracing::info!(
             "whether the broker syncs what it acknowledges is not known: give --nats-monitor to have it checked"
         );
         return;
     };
-    match sync_mode(monitor).await {
+    let mode = sync_mode(monitor).await;
+    if let Ok(SyncMode::Always | SyncMode::Every(_)) = mode {
+        metrics.set(Gauge::BrokerUnsafe, u64::from(!matches!(mode, Ok(SyncMode::Always))));
+    }
+    match mode {
         Ok(SyncMode::Always) => tracing::info!("the broker syncs what it acknowledges"),
         Ok(SyncMode::Every(interval)) => tracing::warn!(
             interval_s = interval.as_secs(),

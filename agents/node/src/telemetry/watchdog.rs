@@ -4,6 +4,7 @@
 //! a loop that does not come back although nothing keeps it, and that a restart does help with.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How often something that waits or works says that it does.
@@ -46,6 +47,31 @@ impl Loop {
             Self::Steward => "steward",
             Self::Gateway => "gateway",
         }
+    }
+}
+
+/// The sign of life of one of many tasks of a loop. A task that has not begun to go round, because it reads what it needs
+/// first, counts as alive.
+#[derive(Debug, Clone, Default)]
+pub struct Pulse {
+    // Written by the task at each turn, read by the loop that watches over its tasks.
+    last: Arc<Mutex<Option<Instant>>>,
+}
+
+impl Pulse {
+    /// The task goes round.
+    pub fn beat(&self) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// Whether the task has been silent for longer than [`SILENCE_MAX`].
+    pub fn is_lost(&self) -> bool {
+        self.is_silent_for(SILENCE_MAX)
+    }
+
+    fn is_silent_for(&self, time: Duration) -> bool {
+        let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.is_some_and(|last| last.elapsed() >= time)
     }
 }
 
@@ -135,6 +161,15 @@ mod tests {
         let during = async { watchdog.is_stuck(Loop::Steward) };
         assert_eq!(watchdog.while_waiting(Loop::Steward, during).await, Some(false));
         assert_eq!(watchdog.is_stuck(Loop::Steward), Some(false));
+    }
+
+    #[test]
+    fn a_task_is_lost_once_it_went_round_and_does_no_more() {
+        let pulse = Pulse::default();
+        assert!(!pulse.is_silent_for(Duration::ZERO), "it reads what it needs first");
+        pulse.clone().beat();
+        assert!(pulse.is_silent_for(Duration::ZERO));
+        assert!(!pulse.is_lost());
     }
 
     #[test]

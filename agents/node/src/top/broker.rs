@@ -7,7 +7,7 @@ use hygeia_protocol::subject::Stream;
 use serde::Deserialize;
 
 use super::PATIENCE;
-use crate::bus::{Bus, QueueState, StreamState};
+use crate::bus::{Bus, BusSettings, QueueState, StreamState};
 
 /// Bucket with the leases of partitions: `ROLE.PARTITION` → owner and epoch.
 const LEASE_BUCKET: &str = "hygeia_lease";
@@ -30,7 +30,7 @@ pub struct BrokerState {
 
 /// A broker that may be away.
 pub struct Broker {
-    url: String,
+    settings: BusSettings,
     bus: Option<Bus>,
 }
 
@@ -43,14 +43,14 @@ struct Lease {
 
 impl Broker {
     /// Connects at the first look.
-    pub fn new(url: &str) -> Self {
-        Self { url: url.to_owned(), bus: None }
+    pub fn new(settings: BusSettings) -> Self {
+        Self { settings, bus: None }
     }
 
     /// Asks it.
     pub async fn state(&mut self) -> BrokerState {
         if self.bus.is_none() {
-            let connecting = tokio::time::timeout(PATIENCE, Bus::connect(&self.url, Duration::ZERO));
+            let connecting = tokio::time::timeout(PATIENCE, Bus::open(&self.settings, Duration::ZERO));
             self.bus = connecting.await.ok().and_then(Result::ok);
         }
         let Some(bus) = &self.bus else { return BrokerState { is_up: Some(false), ..BrokerState::default() } };
@@ -112,7 +112,7 @@ mod tests {
     #[tokio::test]
     async fn a_broker_that_is_away_is_said_to_be() {
         let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let state = Broker::new(&format!("nats://{nobody}")).state().await;
+        let state = Broker::new(BusSettings::open(&format!("nats://{nobody}"))).state().await;
         assert_eq!(state.is_up, Some(false));
         assert!(state.streams.is_empty());
     }

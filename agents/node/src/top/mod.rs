@@ -59,7 +59,7 @@ struct Watcher {
 
 impl Watcher {
     fn new(args: &TopArgs) -> Result<Self> {
-        let broker = (args.nats != NO_BROKER).then(|| Broker::new(&args.nats));
+        let broker = (args.nats != NO_BROKER).then(|| Broker::new(args.access.settings(&args.nats)));
         Ok(Self { scraper: Scraper::new()?, targets: args.targets.clone(), broker })
     }
 

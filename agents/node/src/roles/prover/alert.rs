@@ -21,6 +21,8 @@ use super::{ProveError, QUEUE};
 use crate::bus::{Bus, BusError, Job};
 use crate::clock::now_ms;
 use crate::journal::Journal;
+use crate::telemetry::schema::events::{Attribute, SpanName};
+use crate::telemetry::trace::{self, Span, Value};
 use crate::telemetry::{Counter, Histogram, Metrics};
 
 /// Reason of the dead letter of an alert without a proof.
@@ -60,6 +62,22 @@ impl AlertProofs {
         job: Job,
         engine: Result<Arc<dyn Engine>, ProveError>,
     ) -> Result<()> {
+        let mut span = Span::after(SpanName::Proof, job.trace());
+        span.tell(Attribute::Policy, Value::Id(request.policy));
+        span.tell(Attribute::Model, Value::Id(request.model));
+        let context = span.context();
+        let handled = trace::within(context, self.handle_within(request, job, engine, &mut span)).await;
+        span.end();
+        handled
+    }
+
+    async fn handle_within(
+        &self,
+        request: ProofRequest,
+        job: Job,
+        engine: Result<Arc<dyn Engine>, ProveError>,
+        span: &mut Span,
+    ) -> Result<()> {
         let (alert, message) = (request.alert_id, message_hash(&request.encode()));
         let (place, tries) = job.place()?;
         let age_s = age_s(&request);
@@ -68,11 +86,13 @@ impl AlertProofs {
         }
         let error = match job.while_working(self.prove(request, engine)).await {
             Ok(receipt) => {
+                span.tell(Attribute::Receipt, Value::Id(receipt.receipt_id));
                 self.publish(&receipt).await?;
                 return Ok(job.done().await?);
             }
             Err(error) => error,
         };
+        span.fail(error.label());
         match self.rules.after(tries, age_s) {
             AfterFailure::Again { pause_s } if error.is_passing() => {
                 self.metrics.count(Counter::ProofsRetried, error.label());

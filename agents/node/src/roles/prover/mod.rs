@@ -38,8 +38,7 @@ use crate::models::host::Host;
 use crate::models::store::ModelStore;
 use crate::telemetry::Loop;
 use crate::telemetry::queues::{self, Watched};
-use crate::telemetry::schema::events::{Attribute, SpanName};
-use crate::telemetry::trace::{self, Span, Value};
+use crate::telemetry::trace;
 
 /// Name of the queue all provers share.
 const QUEUE: &str = "prover";
@@ -225,19 +224,14 @@ impl Prover {
             tokio::spawn(trace::in_role(Role::Prover, async move {
                 let alert = request.alert_id;
                 let _open = prover.alerts.begin();
-                let mut span = Span::after(SpanName::Proof, job.trace());
-                span.tell(Attribute::Policy, Value::Id(request.policy));
-                span.tell(Attribute::Model, Value::Id(request.model));
                 // The end of the process does not wait for a proof; without an acknowledgement the request comes again.
                 let handled = tokio::select! {
                     () = prover.site.stop.cancelled() => Ok(()),
-                    handled = span.around(prover.handle(request, job)) => handled,
+                    handled = prover.handle(request, job) => handled,
                 };
                 if let Err(reason) = handled {
-                    span.fail("left_for_later");
                     tracing::error!(%alert, reason = format!("{reason:#}"), "a proof request is left for later");
                 }
-                span.end();
                 drop(place);
             }));
         }

@@ -47,6 +47,7 @@ const PROOF_FAILURES: Option<Label> = kind(&[
     "wrong_score",
     "statement",
     "engine",
+    "engine_not_ready",
     "engine_late",
     "engine_busy",
     "engine_panicked",
@@ -71,7 +72,6 @@ const RECONCILER_KINDS: Option<Label> = kind(&[
     "receipt_forgotten",
     "trigger_unknown",
     "journal_gap",
-    "journal_broken",
     "receipt_lost",
     "audit_unknown",
     "audit_unfounded",
@@ -97,7 +97,7 @@ const TRIGGER_REFUSALS: Option<Label> = kind(&[
     "GaveUp",
 ]);
 /// The queues that jobs wait in.
-const QUEUES: Option<Label> = kind(&["observations", "windows", "prove", "receipts", "audit_orders"]);
+const QUEUES: Option<Label> = kind(&["prove", "receipts", "audit_orders"]);
 /// The roles whose patients are spread over partitions.
 const PARTITIONED: Option<Label> = kind(&["oracle", "sentinel"]);
 /// The streams, by the last part of their names.
@@ -215,6 +215,8 @@ metrics! {
         "Triggers given up because their time was over"
     JournalEntries "hygeia_journal_entries_total" "entries" (JOURNAL_FACTS) [Prover Steward] (&[])
         "Entries appended to the journal of what leads to money, by kind"
+    JournalBreaks "hygeia_journal_breaks_total" "breaks" (kind(&["unreadable", "cut_off"])) [Prover Steward] (&[])
+        "Times a writer found that its chain of the journal does not hold together"
     ReconcilerFindings "hygeia_reconciler_findings_total" "findings" (RECONCILER_KINDS) [Steward] (&[])
         "What journal, broker and chain disagreed about, counted anew in each comparison, by kind"
     ReconcilerRepairs "hygeia_reconciler_repairs_total" "findings" (RECONCILER_KINDS) [Steward] (&[])
@@ -234,9 +236,9 @@ metrics! {
         "Scored windows whose audit batch has not closed yet"
     AuditBatchesWaiting "hygeia_audit_batches_waiting" "batches" (None) [Prover] (&[])
         "Closed audit batches that no prover has taken up yet"
-    QueueWaiting "hygeia_queue_waiting" "messages" (QUEUES) [Oracle Sentinel Prover Steward] (&[])
+    QueueWaiting "hygeia_queue_waiting" "messages" (QUEUES) [Prover Steward] (&[])
         "Messages of a queue that nobody holds yet"
-    QueueInHand "hygeia_queue_in_hand" "messages" (QUEUES) [Oracle Sentinel Prover Steward] (&[])
+    QueueInHand "hygeia_queue_in_hand" "messages" (QUEUES) [Prover Steward] (&[])
         "Messages of a queue that are being worked on"
     Partitions "hygeia_partitions" "partitions" (None) [Oracle Sentinel] (&[])
         "Partitions that the network's patients are spread over"
@@ -250,12 +252,12 @@ metrics! {
         "Distance of the served windows to the population the model was validated on"
     DriftAlarm "hygeia_drift_alarm" "0 or 1" (None) [Sentinel] (&[])
         "1 while the distance is above its limit"
-    ModelsLive "hygeia_models_live" "models" (None) [Sentinel Prover] (&[])
-        "Approved models that this process serves"
+    ModelsLive "hygeia_models_live" "models" (kind(&["oracle", "sentinel", "prover"])) [Oracle Sentinel Prover] (&[])
+        "Approved models that are ready here, by role"
     StewardInFlight "hygeia_steward_in_flight" "transactions" (None) [Steward] (&[])
         "Receipts on their way to the chain"
     SignerBalance "hygeia_signer_balance_ether" "ether" (None) [Steward] (&[])
-        "Coins left to the account that pays for transactions"
+        "Coins left to the poorest of the accounts that pay for transactions"
     ReceiptsWaiting "hygeia_receipts_waiting" "receipts" (None) [Steward] (&[])
         "Receipts that no steward has taken up yet"
     TransactionsHeldBack "hygeia_transactions_held_back" "transactions" (None) [Steward] (&[])
@@ -334,6 +336,7 @@ mod tests {
     use alloy::sol_types::SolInterface as _;
     use hygeia_policies::care_coordinator::CareCoordinator::CareCoordinatorErrors;
     use hygeia_policies::care_pool::CarePool::CarePoolErrors;
+    use hygeia_protocol::reconcile::Finding;
     use hygeia_protocol::subject::Stream;
 
     use super::*;
@@ -348,6 +351,13 @@ mod tests {
         let pool = CarePoolErrors::selectors().filter_map(CarePoolErrors::name_by_selector);
         let known: BTreeSet<&str> = coordinator.chain(pool).chain(["UnknownError", "Exhausted", "GaveUp"]).collect();
         let unknown: Vec<_> = words(TRIGGER_REFUSALS).into_iter().filter(|word| !known.contains(word)).collect();
+        assert_eq!(unknown, Vec::<&str>::new());
+    }
+
+    #[test]
+    fn every_kind_of_finding_is_a_word() {
+        let words = words(RECONCILER_KINDS);
+        let unknown: Vec<_> = Finding::KINDS.into_iter().filter(|kind| !words.contains(kind)).collect();
         assert_eq!(unknown, Vec::<&str>::new());
     }
 

@@ -77,6 +77,25 @@ pub fn role() -> Option<Role> {
     ROLE.try_get().ok().or_else(|| ROLE_OF_PROCESS.get().copied())
 }
 
+/// The caller's role, for what is done in a task of its own.
+#[derive(Debug, Clone, Copy)]
+pub struct CarriedRole(Option<Role>);
+
+impl CarriedRole {
+    /// That of the caller.
+    pub fn here() -> Self {
+        Self(ROLE.try_get().ok())
+    }
+
+    /// Runs `work` in its name.
+    pub async fn around<T>(self, work: impl Future<Output = T>) -> T {
+        match self.0 {
+            Some(role) => in_role(role, work).await,
+            None => work.await,
+        }
+    }
+}
+
 fn exporter() -> Option<&'static Exporter> {
     EXPORTER.get()
 }
@@ -93,5 +112,8 @@ mod tests {
         assert_eq!((current(), role()), (None, None));
         let other = within(context, async { tokio::spawn(async { current() }).await.unwrap() }).await;
         assert_eq!(other, None, "a task of its own begins without");
+        let carried = in_role(Role::Oracle, async { CarriedRole::here() }).await;
+        let other = tokio::spawn(carried.around(async { role() })).await.unwrap();
+        assert_eq!(other, Some(Role::Oracle), "unless it carries it");
     }
 }
