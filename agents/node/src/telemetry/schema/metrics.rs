@@ -51,7 +51,6 @@ const PROOF_FAILURES: Option<Label> = kind(&[
     "engine_late",
     "engine_busy",
     "engine_panicked",
-    "engine_not_ready",
 ]);
 /// What the journal tells of.
 const JOURNAL_FACTS: Option<Label> = kind(&[
