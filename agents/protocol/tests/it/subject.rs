@@ -35,6 +35,7 @@ fn names() {
         HYGEIA_AUDIT_ORDER audit-order.v1.*
         HYGEIA_AUDIT audit.v1.*.*
         HYGEIA_DEAD dead.v1.*
+        HYGEIA_SHADOW shadow.v1.*
         HYGEIA_JOURNAL journal.v1.*"#]]
     .assert_eq(&names.join("\n"));
 }
@@ -55,6 +56,7 @@ fn every_subject_is_stored_by_exactly_one_stream() {
         subject::audited_batch(&B32::new([7; 32])),
         subject::window_receipt(partition),
         subject::journal("steward"),
+        subject::shadow(&B32::new([7; 32])),
     ];
     subjects.extend(Rejection::ALL.into_iter().map(|why| subject::dead_letter(why.reason())));
     for subject in subjects {
