@@ -1,4 +1,4 @@
-//! Mirrors `agents/node/src/roles/oracle.rs`: what one partition keeps, what an observation leads to, and how a window is
+//! Mirrors `agents/node/src/roles/oracle/`: what one partition keeps, what an observation leads to, and how a window is
 //! signed.
 //!
 //! Left out: consent and enrolment, which never change here; the bound on patients.

@@ -1,4 +1,4 @@
-//! Mirrors `agents/node/src/roles/sentinel.rs`: what one partition keeps, what a window leads to for each live model
+//! Mirrors `agents/node/src/roles/sentinel/`: what one partition keeps, what a window leads to for each live model
 //! (alert, proof request, the ledger's line, in this order), and the rate limits.
 //!
 //! Left out: the guard, the memory of cases, several policies of one model, consent. A partition that is taken over goes by
